@@ -1,0 +1,5 @@
+"""``python -m awaccli`` is ``awac``."""
+
+from awaccli.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""Algorithms in pure torch: networks, losses (one equation per function), learners."""

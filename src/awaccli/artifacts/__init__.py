@@ -1,0 +1,1 @@
+"""What is on disk, whatever its kind: manifest, identity, commit, checkpoint, metrics."""

@@ -1,0 +1,143 @@
+"""Checkpoints: a directory with the policy, the trainer's tensors, the metrics and a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from awaccli.artifacts.identity import canonical_json, sha256_arrays
+from awaccli.artifacts.manifest import (
+    MANIFEST,
+    Clock,
+    Manifest,
+    Recipe,
+    ancestors_of,
+    damaged_files,
+    inventory,
+    read_manifest,
+)
+from awaccli.artifacts.tensors import read_arrays, read_policy, write_arrays, write_policy
+from awaccli.config.task import TaskSpec
+from awaccli.errors import CheckpointError
+from awaccli.protocols import PolicyWeights
+
+POLICY = "policy.safetensors"
+TRAINER = "trainer.safetensors"
+METRICS = "metrics.jsonl"
+
+
+class DataRef(BaseModel):
+    """A dataset that a checkpoint was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    role: Literal["offline", "online"]
+
+
+class CheckpointContent(BaseModel):
+    """What a checkpoint's identity covers beside its tensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    algo: str
+    settings: dict[str, Any]
+    updates: int
+    env_steps: int
+    observation_dim: int
+    action_dim: int
+    data: tuple[DataRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An opened checkpoint."""
+
+    path: Path
+    manifest: Manifest
+    content: CheckpointContent
+
+    @property
+    def id(self) -> str:
+        """Content id."""
+        return self.manifest.id
+
+    @property
+    def policy_path(self) -> Path:
+        """The file that acting needs, and nothing else."""
+        return self.path / POLICY
+
+    def policy(self) -> PolicyWeights:
+        """Return the policy that acts."""
+        return read_policy(self.policy_path)
+
+    def trainer(self) -> dict[str, np.ndarray]:
+        """Return networks, targets, optimiser moments and counters by name."""
+        return read_arrays(self.path / TRAINER)[0]
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Open a checkpoint.
+
+    Raises:
+        CheckpointError: not a checkpoint, or its files are damaged.
+        InputError: missing or without a valid manifest.
+    """
+    manifest = read_manifest(path)
+    if manifest.kind != "checkpoint":
+        raise CheckpointError(f"`{path}` is a {manifest.kind}, not a checkpoint")
+    problems = damaged_files(path, manifest)
+    if problems:
+        raise CheckpointError(f"`{path}` is damaged: {problems[0]}", hint="restore it, or make it again")
+    return Checkpoint(path, manifest, CheckpointContent.model_validate(manifest.content))
+
+
+def write_checkpoint(
+    scratch: Path,
+    *,
+    policy: PolicyWeights,
+    trainer: Mapping[str, np.ndarray],
+    content: CheckpointContent,
+    task: TaskSpec | None,
+    recipe: Recipe,
+    parents: Sequence[tuple[Path, Manifest]],
+    clock: Clock,
+    target: Path,
+) -> Manifest:
+    """Fill ``scratch`` with a complete checkpoint, manifest last; the caller commits it to ``target``."""
+    write_policy(scratch / POLICY, policy)
+    write_arrays(scratch / TRAINER, trainer, {"algo": content.algo})
+    manifest = Manifest(
+        kind="checkpoint",
+        id=checkpoint_id(policy, trainer, content, task),
+        task=task,
+        content=content.model_dump(mode="json"),
+        files=tuple(entry for entry in inventory(scratch) if entry.path in {POLICY, TRAINER, METRICS}),
+        recipe=recipe,
+        ancestors=ancestors_of(manifest for _, manifest in parents),
+        run=clock.run(target, {parent.id: path for path, parent in parents}),
+    )
+    (scratch / MANIFEST).write_bytes(manifest.to_bytes())
+    return manifest
+
+
+def checkpoint_id(
+    policy: PolicyWeights,
+    trainer: Mapping[str, np.ndarray],
+    content: CheckpointContent,
+    task: TaskSpec | None,
+) -> str:
+    """Return the content id: tensors by name, then settings, task, data ids and counters."""
+    arrays = {f"policy/{name}": array for name, array in policy.arrays.items()}
+    arrays |= {f"trainer/{name}": array for name, array in trainer.items()}
+    facts = {
+        "content": content.model_dump(mode="json"),
+        "task": task.model_dump(mode="json") if task else None,
+        "policy": {"kind": policy.kind, "config": dict(policy.config)},
+    }
+    return sha256_arrays(arrays, extra=canonical_json(facts)).hex()

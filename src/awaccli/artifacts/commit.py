@@ -1,0 +1,236 @@
+"""All or nothing: an artifact is built in ``X.part`` beside its target and appears by one rename.
+
+A reader sees the old artifact, the new one, or none. A lock beside the target, freed by the kernel when its
+owner dies, keeps a second writer out. What a killed run leaves in ``X.part`` is never taken for an artifact,
+and ``--resume`` goes on from it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from awaccli.artifacts.manifest import Recipe, damaged_files, read_manifest
+from awaccli.errors import InputError, OutputExistsError, UsageError
+
+_RECIPE = "recipe.json"
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+class Existing(StrEnum):
+    """What to do where the output, or an unfinished one, is already there."""
+
+    REFUSE = "refuse"
+    OVERWRITE = "overwrite"
+    RESUME = "resume"
+    IF_CHANGED = "if-changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An output that this process alone may write."""
+
+    path: Path
+    scratch: Path
+    """Directory to build in; on the same file system, so that the commit is a rename."""
+    resuming: bool
+    """True: ``scratch`` holds what an earlier run with the same recipe left."""
+    finished: bool
+    """True: the artifact is already there, nothing is to be done."""
+
+    def commit(self, payload: Path | None = None) -> None:
+        """Make ``payload`` (default: the whole scratch directory) the artifact, atomically and durably."""
+        source = payload or self.scratch
+        (self.scratch / _RECIPE).unlink(missing_ok=True)
+        _sync_tree(source)
+        os.utime(source)
+        _swap_in(source, self.path)
+        if payload is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        _sync(self.path.parent)
+
+
+@contextmanager
+def claimed(path: Path, recipe: Recipe, existing: Existing = Existing.REFUSE) -> Iterator[Target]:
+    """Hold the output ``path`` while it is built from ``recipe``.
+
+    Leaving without a commit keeps the scratch directory if it holds progress and removes it if it is empty.
+
+    Raises:
+        OutputExistsError: the output or an unfinished one exists (and ``existing`` does not allow it), or another
+            process is writing it.
+        UsageError: the folder does not exist or cannot be written.
+    """
+    _require_writable(path)
+    with _locked(path):
+        target = _resolve(path, recipe, existing)
+        if not target.finished and not target.resuming:
+            shutil.rmtree(target.scratch, ignore_errors=True)
+            target.scratch.mkdir()
+            (target.scratch / _RECIPE).write_text(recipe.model_dump_json())
+        try:
+            yield target
+        finally:
+            _drop_if_empty(target.scratch)
+
+
+def check_free(path: Path, recipe: Recipe, existing: Existing) -> bool:
+    """Check an output without touching it, for dry runs; return True if it is already there and valid."""
+    _require_writable(path)
+    return _resolve(path, recipe, existing).finished
+
+
+def _resolve(path: Path, recipe: Recipe, existing: Existing) -> Target:
+    """Decide what the files that are there mean."""
+    scratch = path.with_name(path.name + ".part")
+    if path.exists() and existing is not Existing.OVERWRITE and _is_finished(path, recipe, existing):
+        return Target(path, scratch, resuming=False, finished=True)
+    resuming = scratch.exists() and existing is not Existing.OVERWRITE and _is_resumable(scratch, recipe, existing)
+    return Target(path, scratch, resuming=resuming, finished=False)
+
+
+def _is_finished(path: Path, recipe: Recipe, existing: Existing) -> bool:
+    if existing is Existing.REFUSE:
+        raise OutputExistsError(
+            f"`{path}` already exists", hint="use --overwrite, --if-changed or another -o/--output"
+        )
+    try:
+        manifest = read_manifest(path)
+        same = manifest.recipe.key == recipe.key and not damaged_files(path, manifest)
+    except InputError:
+        same = False
+    if same:
+        if existing is Existing.IF_CHANGED:
+            os.utime(path)
+        return True
+    if existing is Existing.RESUME:
+        raise OutputExistsError(
+            f"`{path}` exists and was made with other settings or inputs",
+            hint="use --overwrite to replace it, or another -o/--output",
+        )
+    return False
+
+
+def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
+    progress = describe_progress(scratch)
+    if existing is Existing.REFUSE:
+        raise OutputExistsError(
+            f"`{scratch}` is an unfinished run ({progress})", hint="use --resume to go on, --overwrite to drop it"
+        )
+    if recipe_of_part(scratch) == recipe:
+        return True
+    if existing is Existing.RESUME:
+        raise OutputExistsError(
+            f"`{scratch}` was begun with other settings or inputs ({progress})",
+            hint="repeat its command to go on, or --overwrite to drop it",
+        )
+    return False
+
+
+def recipe_of_part(scratch: Path) -> Recipe | None:
+    """Return the recipe that an unfinished run was begun with, or None where it cannot be read."""
+    try:
+        return Recipe.model_validate_json((scratch / _RECIPE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def describe_progress(scratch: Path) -> str:
+    """Say in a few words what an unfinished run holds."""
+    recipe = recipe_of_part(scratch)
+    size_mb = sum(file.stat().st_size for file in scratch.rglob("*") if file.is_file()) / 1e6
+    return f"{recipe.stage if recipe else 'unknown stage'}, {size_mb:.1f} MB"
+
+
+def _require_writable(path: Path) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"the folder `{folder}` does not exist", hint=f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"the folder `{folder}` cannot be written", hint="choose another -o/--output")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock beside ``path`` that the kernel frees when this process dies."""
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise OutputExistsError(
+                f"`{path}` is being written by another process", hint="wait for it, or choose another -o/--output"
+            ) from error
+        with suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == lock.stat().st_ino:
+                break
+        os.close(descriptor)  # the last owner removed the file between our open and our lock
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _drop_if_empty(scratch: Path) -> None:
+    if scratch.is_dir() and {entry.name for entry in scratch.iterdir()} <= {_RECIPE}:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync_tree(root: Path) -> None:
+    for path in [*root.rglob("*"), root] if root.is_dir() else [root]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _swap_in(source: Path, target: Path) -> None:
+    """Put ``source`` at ``target``; an old artifact there is exchanged in one step where the system can."""
+    if not target.exists():
+        source.rename(target)
+        return
+    old = target.with_name(f".{target.name}.old")
+    _remove(old)
+    if _exchange(source, target):
+        source.rename(old)
+    else:
+        target.rename(old)
+        source.rename(target)
+    _remove(old)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two paths atomically; False where the system or its file system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(code, os.strerror(code), str(b))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,267 @@
+"""The manifest: what an artifact is, its identity, the recipe that made it, and its ancestors' recipes.
+
+It is canonical JSON that ends in its own SHA-256, so a flipped byte in the manifest itself is found too.
+``id`` and ``recipe`` are facts of the content; everything that depends on the hour or the host is in ``run``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from awaccli.artifacts.identity import canonical_json, sha256_file, sha256_json
+from awaccli.config.settings import Execution
+from awaccli.config.task import TaskSpec
+from awaccli.errors import InputError
+
+MANIFEST = "manifest.json"
+SCHEMA: Literal["awac-manifest/1"] = "awac-manifest/1"
+Kind = Literal["dataset", "checkpoint", "evaluation"]
+_PACKAGES = ("awaccli", "torch", "numpy", "zarr", "h5py", "gymnasium", "gymnasium-robotics", "mujoco")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Record):
+    """One file of the payload."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class InputRef(_Record):
+    """One parent of an artifact."""
+
+    role: str
+    """What the parent was for: ``demos``, ``data``, ``policy``, ``checkpoint`` ..."""
+    id: str
+    key: str
+    """Recipe key of the parent, equal on every machine."""
+
+
+class Recipe(_Record):
+    """What to do to get this artifact, without when and where."""
+
+    stage: str
+    version: int
+    """Raised when the stage's numbers change, not with every commit."""
+    settings: dict[str, Any]
+    seed: int
+    inputs: tuple[InputRef, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the recipe with its parents' keys: equal on every machine."""
+        content = self.model_dump(mode="json")
+        content["inputs"] = [[ref.role, ref.key] for ref in self.inputs]
+        return sha256_json(content)
+
+
+class Ancestor(_Record):
+    """A recipe kept after the artifact itself is gone."""
+
+    kind: Kind
+    recipe: Recipe
+
+
+class Run(_Record):
+    """When, where and how: recorded, never hashed into an identity."""
+
+    started: str
+    wall_s: float
+    versions: dict[str, str]
+    platform: str
+    execution: dict[str, Any]
+    precision: str = "float32"
+    mode: str = "eager"
+    paths: dict[str, str] = Field(default_factory=dict)
+    """Where each input was, relative to this artifact, by id."""
+
+
+class Manifest(_Record):
+    """Everything about an artifact but its payload."""
+
+    schema_: Literal["awac-manifest/1"] = Field(default=SCHEMA, alias="schema")
+    kind: Kind
+    id: str
+    task: TaskSpec | None
+    content: dict[str, Any]
+    """Facts of the kind: counts of a dataset, counters and data ids of a checkpoint, results of an evaluation."""
+    files: tuple[FileEntry, ...]
+    recipe: Recipe
+    ancestors: dict[str, Ancestor]
+    run: Run
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical text, its own SHA-256 last."""
+        body = canonical_json(self.model_dump(mode="json", by_alias=True))
+        return body[:-1] + f',"sha256":"{_sha256(body)}"}}'.encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, text: bytes, *, origin: str) -> Self:
+        """Read ``to_bytes`` back.
+
+        Raises:
+            InputError: not a manifest, damaged, or of another schema; ``origin`` names the file.
+        """
+        head, separator, tail = text.rstrip(b"\n").rpartition(b',"sha256":"')
+        body = head + b"}"
+        if not separator or tail != f'{_sha256(body)}"}}'.encode():
+            raise InputError(
+                f"the manifest of `{origin}` is damaged: its own checksum does not match",
+                hint="restore the artifact from a copy, or make it again with the command in its lineage",
+            )
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise InputError(
+                f"the manifest of `{origin}` is not one this version reads: {error.errors()[0]['msg']}"
+            ) from error
+
+    def reference(self, role: str) -> InputRef:
+        """Return this artifact as a parent in ``role``."""
+        return InputRef(role=role, id=self.id, key=self.recipe.key)
+
+    def lineage(self) -> dict[str, Ancestor]:
+        """Return the recipes of this artifact and all its ancestors, by id."""
+        return self.ancestors | {self.id: Ancestor(kind=self.kind, recipe=self.recipe)}
+
+
+def _sha256(body: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(body).hexdigest()
+
+
+def ancestors_of(parents: Iterable[Manifest]) -> dict[str, Ancestor]:
+    """Return the recipes of all parents and their ancestors."""
+    found: dict[str, Ancestor] = {}
+    for parent in parents:
+        found |= parent.lineage()
+    return found
+
+
+def inventory(root: Path) -> tuple[FileEntry, ...]:
+    """Return every file below ``root`` but the manifest, in order of their paths."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path != root / MANIFEST)
+    return tuple(
+        FileEntry(path=path.relative_to(root).as_posix(), size=path.stat().st_size, sha256=sha256_file(path))
+        for path in files
+    )
+
+
+def damaged_files(root: Path, manifest: Manifest) -> list[str]:
+    """Return what differs between the files below ``root`` and the manifest's list, in words."""
+    problems = []
+    for entry in manifest.files:
+        path = root / entry.path
+        if not path.is_file():
+            problems.append(f"{entry.path} is missing")
+        elif path.stat().st_size != entry.size or sha256_file(path) != entry.sha256:
+            problems.append(f"{entry.path} has changed")
+    return problems
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of the packages that decide numbers."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class Clock:
+    """Started with a run, to describe it when it commits."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._started = datetime.datetime.now(datetime.UTC)
+        self._tick = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run started."""
+        return time.monotonic() - self._tick
+
+    def run(self, target: Path, inputs: Mapping[str, Path], *, mode: str = "eager") -> Run:
+        """Describe the run that made ``target`` from ``inputs`` (paths by artifact id)."""
+        return Run(
+            started=self._started.isoformat(timespec="seconds"),
+            wall_s=round(self.elapsed_s, 3),
+            versions=versions(),
+            platform=f"{platform.system()}-{platform.machine()}",
+            execution=self._execution.model_dump(mode="json"),
+            mode=mode,
+            paths={key: _relative(path, target.parent) for key, path in inputs.items()},
+        )
+
+
+def _relative(path: Path, start: Path) -> str:
+    return Path(os.path.relpath(path.absolute(), start.absolute())).as_posix()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of any artifact: a directory, an HDF5 dataset, or an evaluation.
+
+    Raises:
+        InputError: nothing there, not an artifact, unfinished, or damaged.
+    """
+    if not path.exists():
+        raise InputError(f"`{path}` does not exist", hint=_missing_hint(path))
+    try:
+        text = _manifest_bytes(path)
+    except OSError as error:
+        raise InputError(f"`{path}` cannot be read: {error.strerror or error}") from error
+    if text is None:
+        raise InputError(
+            f"`{path}` is not an awac artifact: it has no manifest",
+            hint="expected a dataset (.zarr, .h5), a checkpoint (.ckpt) or an evaluation (.json) made by awac",
+        )
+    return Manifest.from_bytes(text, origin=str(path))
+
+
+def _manifest_bytes(path: Path) -> bytes | None:
+    if path.is_dir():
+        file = path / MANIFEST
+        return file.read_bytes() if file.is_file() else None
+    if path.suffix == ".json":
+        try:
+            embedded = json.loads(path.read_bytes()).get("manifest")
+        except (ValueError, AttributeError):
+            return None
+        return embedded.encode() if isinstance(embedded, str) else None
+    return _manifest_in_hdf5(path)
+
+
+def _manifest_in_hdf5(path: Path) -> bytes | None:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return None
+    with h5py.File(path, "r") as file:
+        embedded = file.get("manifest")
+        return bytes(embedded[()]) if isinstance(embedded, h5py.Dataset) else None
+
+
+def _missing_hint(path: Path) -> str | None:
+    part = path.with_name(path.name + ".part")
+    if part.exists():
+        return f"`{part}` is an unfinished run: repeat its command with --resume"
+    return None

@@ -1,0 +1,1 @@
+"""Settings: pydantic models, presets, and how flags, files and presets combine."""

@@ -1,0 +1,1 @@
+"""Datasets, the main object: schema, reading, writing, and the replay buffer."""

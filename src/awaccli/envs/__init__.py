@@ -1,0 +1,1 @@
+"""Tasks, experts, acting and rollouts."""
