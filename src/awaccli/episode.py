@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -93,6 +93,21 @@ class Episode:
     def __len__(self) -> int:
         """Return the number of steps T."""
         return len(self.actions)
+
+    def cut(self, steps: int) -> Episode:
+        """Return the first ``steps`` steps as an episode that the collector stopped."""
+        return replace(
+            self,
+            observations=self.observations[: steps + 1].copy(),
+            actions=self.actions[:steps].copy(),
+            rewards=self.rewards[:steps].copy(),
+            success=self.success[:steps].copy(),
+            infos={name: column[:steps].copy() for name, column in self.infos.items()},
+            sim={name: column[: steps + 1].copy() for name, column in self.sim.items()},
+            terminated=False,
+            truncated=True,
+            end_reason=EndReason.STOPPED,
+        )
 
     @property
     def return_(self) -> float:

@@ -20,7 +20,7 @@ class Policy(Protocol):
     """Chooses an action for one observation, in NumPy."""
 
     def act(self, observation: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Return an action, float32 [A], for an observation, float32 [O]; the mean action if ``rng`` is None."""
+        """Return an action, float32 [A], for an observation, float32 [O]; the mean one if ``rng`` is None."""
         ...
 
 
@@ -76,7 +76,7 @@ class Learner(Protocol):
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything a resumed run needs, by name: networks, targets, moments, counters (live views)."""
+        """Return all that a resumed run needs, by name: networks, targets, moments, counters (live views)."""
         ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:

@@ -66,8 +66,8 @@ def claimed(path: Path, recipe: Recipe, existing: Existing = Existing.REFUSE) ->
     Leaving without a commit keeps the scratch directory if it holds progress and removes it if it is empty.
 
     Raises:
-        OutputExistsError: the output or an unfinished one exists (and ``existing`` does not allow it), or another
-            process is writing it.
+        OutputExistsError: the output or an unfinished one exists (and ``existing`` does not allow it), or
+            another process is writing it.
         UsageError: the folder does not exist or cannot be written.
     """
     _require_writable(path)
@@ -94,7 +94,9 @@ def _resolve(path: Path, recipe: Recipe, existing: Existing) -> Target:
     scratch = path.with_name(path.name + ".part")
     if path.exists() and existing is not Existing.OVERWRITE and _is_finished(path, recipe, existing):
         return Target(path, scratch, resuming=False, finished=True)
-    resuming = scratch.exists() and existing is not Existing.OVERWRITE and _is_resumable(scratch, recipe, existing)
+    resuming = (
+        scratch.exists() and existing is not Existing.OVERWRITE and _is_resumable(scratch, recipe, existing)
+    )
     return Target(path, scratch, resuming=resuming, finished=False)
 
 
@@ -124,7 +126,8 @@ def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
     progress = describe_progress(scratch)
     if existing is Existing.REFUSE:
         raise OutputExistsError(
-            f"`{scratch}` is an unfinished run ({progress})", hint="use --resume to go on, --overwrite to drop it"
+            f"`{scratch}` is an unfinished run ({progress})",
+            hint="use --resume to go on, --overwrite to drop it",
         )
     if recipe_of_part(scratch) == recipe:
         return True
@@ -170,7 +173,8 @@ def _locked(path: Path) -> Iterator[None]:
         except OSError as error:
             os.close(descriptor)
             raise OutputExistsError(
-                f"`{path}` is being written by another process", hint="wait for it, or choose another -o/--output"
+                f"`{path}` is being written by another process",
+                hint="wait for it, or choose another -o/--output",
             ) from error
         with suppress(FileNotFoundError):
             if os.fstat(descriptor).st_ino == lock.stat().st_ino:

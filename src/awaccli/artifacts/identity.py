@@ -49,7 +49,7 @@ def sha256_file(path: Path) -> str:
 
 def little_endian(array: np.ndarray) -> np.ndarray:
     """Return ``array`` in C order and little-endian byte order."""
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
 def sha256_arrays(arrays: Mapping[str, np.ndarray], *, extra: bytes = b"") -> bytes:

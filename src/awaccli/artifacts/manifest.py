@@ -6,7 +6,8 @@ It is canonical JSON that ends in its own SHA-256, so a flipped byte in the mani
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import hashlib
 import json
 import os
 import platform
@@ -98,7 +99,7 @@ class Manifest(_Record):
     id: str
     task: TaskSpec | None
     content: dict[str, Any]
-    """Facts of the kind: counts of a dataset, counters and data ids of a checkpoint, results of an evaluation."""
+    """By kind: a dataset's counts, a checkpoint's counters and data ids, how an evaluation acted."""
     files: tuple[FileEntry, ...]
     recipe: Recipe
     ancestors: dict[str, Ancestor]
@@ -142,8 +143,6 @@ class Manifest(_Record):
 
 
 def _sha256(body: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(body).hexdigest()
 
 
@@ -192,7 +191,7 @@ class Clock:
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
-        self._started = datetime.datetime.now(datetime.UTC)
+        self._started = dt.datetime.now(dt.UTC)
         self._tick = time.monotonic()
 
     @property
@@ -232,7 +231,7 @@ def read_manifest(path: Path) -> Manifest:
     if text is None:
         raise InputError(
             f"`{path}` is not an awac artifact: it has no manifest",
-            hint="expected a dataset (.zarr, .h5), a checkpoint (.ckpt) or an evaluation (.json) made by awac",
+            hint="expected a dataset (.zarr, .h5), checkpoint (.ckpt) or evaluation (.json) made by awac",
         )
     return Manifest.from_bytes(text, origin=str(path))
 

@@ -27,7 +27,7 @@ class MetricsLog:
 
 
 def _not_after(row: dict[str, Any], updates: int, env_steps: int) -> bool:
-    return row.get("updates", 0) <= updates and row.get("env_steps", 0) <= env_steps
+    return bool(row.get("updates", 0) <= updates and row.get("env_steps", 0) <= env_steps)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Named arrays as safetensors, with one JSON text of metadata (several keys would be written in random order)."""
+"""Named arrays as safetensors, with one JSON text of metadata: several keys would come in random order."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _KEY = "awac"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-    """Write arrays and facts to ``path``; equal content gives equal bytes, and ``path`` appears whole or not at all."""
-    ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    """Write arrays and facts to ``path``, whole or not at all; equal content gives equal bytes."""
+    ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     scratch = path.with_name(f".{path.name}.new")
     scratch.write_bytes(save(ordered, metadata={_KEY: canonical_json(dict(facts)).decode()}))
     scratch.replace(path)
@@ -58,7 +58,9 @@ def read_policy(path: Path) -> PolicyWeights:
     """
     arrays, facts = read_arrays(path)
     if not {"kind", "config"} <= facts.keys():
-        raise CheckpointError(f"`{path}` holds no policy", hint="expected the policy.safetensors of a checkpoint")
+        raise CheckpointError(
+            f"`{path}` holds no policy", hint="expected the policy.safetensors of a checkpoint"
+        )
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"`{path}`: `{name}` has values that are not finite")

@@ -28,6 +28,14 @@ JsonFloat = Annotated[
 """A float that survives JSON when infinite."""
 
 
+def _none(value: object) -> object:
+    """Read `none` as None: TOML has no other word for it."""
+    return None if value == "none" else value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
 
@@ -35,17 +43,30 @@ class _Section(BaseModel):
 class NetworkSettings(_Section):
     """Shapes of the policy and the critics."""
 
-    policy_hidden: tuple[int, ...] = Field(default=(256, 256), description="hidden units of the policy, per layer")
-    critic_hidden: tuple[int, ...] = Field(default=(256, 256), description="hidden units of each critic, per layer")
+    policy_hidden: tuple[int, ...] = Field(
+        default=(256, 256), description="hidden units of the policy, per layer"
+    )
+    critic_hidden: tuple[int, ...] = Field(
+        default=(256, 256), description="hidden units of each critic, per layer"
+    )
     layer_norm: bool = Field(default=False, description="LayerNorm after each hidden layer of the critics")
     mean: Literal["tanh", "linear"] = Field(default="tanh", description="how the policy's mean is bounded")
     initial_std: float = Field(
-        default=0.05, gt=0, lt=1, description="standard deviation of the policy at the start (action box is 2 wide)"
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="standard deviation of the policy at the start (action box is 2 wide)",
     )
     min_log_std: float = Field(default=-6.0, description="lower bound of the policy's log standard deviation")
     normalize_observations: bool = Field(
         default=False, description="standardise observations by the offline data's statistics, clipped at 5"
     )
+
+    @model_validator(mode="after")
+    def _std_is_reachable(self) -> Self:
+        if self.min_log_std >= math.log(self.initial_std):
+            raise ValueError("initial_std must lie above exp(min_log_std)")
+        return self
 
 
 class OptimiserSettings(_Section):
@@ -53,7 +74,9 @@ class OptimiserSettings(_Section):
 
     policy_lr: float = Field(default=3e-4, gt=0, description="learning rate of the policy")
     critic_lr: float = Field(default=3e-4, gt=0, description="learning rate of the critics")
-    weight_decay: float = Field(default=1e-4, ge=0, description="L2 on the policy's weights, never on its log std")
+    weight_decay: float = Field(
+        default=1e-4, ge=0, description="L2 on the policy's weights, never on its log std"
+    )
 
 
 class BcSettings(_Section):
@@ -70,12 +93,20 @@ class AwacSettings(_Section):
 
     network: NetworkSettings = NetworkSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
-    lam: JsonFloat = Field(default=0.5, gt=0, description="temperature that divides the advantage; inf is cloning")
+    lam: JsonFloat = Field(
+        default=0.5, gt=0, description="temperature that divides the advantage; inf is cloning"
+    )
     weights: WeightForm = Field(default="softmax", description="form of the advantage weights")
     max_weight: float = Field(default=100.0, gt=0, description="largest weight of the `exp` form")
-    advantage_cap: float | None = Field(default=0.5, description="advantages above this count as this")
-    normalize_advantage: bool = Field(default=False, description="divide advantages by their std in the batch")
-    value: Actions = Field(default="mean", description="V(s): critic at the policy mean, or mean over samples")
+    advantage_cap: Annotated[float | None, BeforeValidator(_none)] = Field(
+        default=0.5, description="advantages above this count as this; none: no cap"
+    )
+    normalize_advantage: bool = Field(
+        default=False, description="divide advantages by their std in the batch"
+    )
+    value: Actions = Field(
+        default="mean", description="V(s): critic at the policy mean, or mean over samples"
+    )
     value_samples: int = Field(default=1, ge=1, description="samples per state for `value = sample`")
     discount: float = Field(default=0.99, gt=0, lt=1, description="discount per environment step")
     n_step: int = Field(default=1, ge=1, description="steps of logged reward before the target bootstraps")
@@ -109,8 +140,8 @@ class FinetuneSettings(_Section):
     updates: int | None = Field(
         default=None, ge=0, description="updates in all, where there are no environment steps to count by"
     )
-    offline_ratio: float | None = Field(
-        default=None, ge=0, le=1, description="share of offline rows in a batch; unset: uniform over all data"
+    offline_ratio: Annotated[Share | None, BeforeValidator(_none)] = Field(
+        default=None, description="share of offline rows in a batch; none: uniform over all data"
     )
     episodes_per_round: int = Field(default=5, ge=1, description="whole episodes collected between updates")
     warmup_steps: int = Field(default=0, ge=0, description="environment steps before the first update")
@@ -123,13 +154,19 @@ class CollectSettings(_Section):
     episodes: int = Field(default=25, ge=1, description="episodes to keep")
     policy: str = Field(default="expert", description="expert, random, a checkpoint, or module:attribute")
     actions: Actions = Field(default="mean", description="act by the mean or by samples of the policy")
-    noise: float = Field(default=0.0, ge=0, description="std of Gaussian noise added to actions (box is 2 wide)")
+    noise: float = Field(
+        default=0.0, ge=0, description="std of Gaussian noise added to actions (box is 2 wide)"
+    )
     noise_correlation: float = Field(
         default=0.0, ge=0, lt=1, description="correlation of the noise from one step to the next"
     )
     success_only: bool = Field(default=False, description="keep only episodes that end in success")
-    max_attempts: int | None = Field(default=None, ge=1, description="episodes to try at most; default 10 per kept")
-    sim_state: SimState = Field(default="init", description="simulator state to store: none, at the start, each step")
+    max_attempts: int | None = Field(
+        default=None, ge=1, description="episodes to try at most; default 10 per kept"
+    )
+    sim_state: SimState = Field(
+        default="init", description="simulator state to store: none, at the start, each step"
+    )
 
 
 class RolloutSettings(_Section):
@@ -139,9 +176,13 @@ class RolloutSettings(_Section):
     actions: Literal["mean", "sample", "mix"] = Field(
         default="sample", description="act by the mean, by samples, or each in half of the episodes"
     )
-    bc_seeds: int = Field(default=1, ge=1, description="behaviour clones to train; trajectories are shared out")
+    bc_seeds: int = Field(
+        default=1, ge=1, description="behaviour clones to train; trajectories are shared out"
+    )
     include_demos: bool = Field(default=True, description="put the demonstrations into the output too")
-    sim_state: SimState = Field(default="init", description="simulator state to store: none, at the start, each step")
+    sim_state: SimState = Field(
+        default="init", description="simulator state to store: none, at the start, each step"
+    )
 
 
 class EvaluateSettings(_Section):
@@ -161,12 +202,6 @@ class Settings(_Section):
     collect: CollectSettings = CollectSettings()
     rollout: RolloutSettings = RolloutSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.awac.network.min_log_std >= math.log(self.awac.network.initial_std):
-            raise ValueError("awac.network.initial_std must lie above exp(min_log_std)")
-        return self
 
 
 class Execution(BaseModel):

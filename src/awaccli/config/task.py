@@ -13,7 +13,9 @@ class TaskSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="short name, used in file names")
-    env_id: str | None = Field(default=None, description="Gymnasium id, or None: recorded without a simulator")
+    env_id: str | None = Field(
+        default=None, description="Gymnasium id, or None: recorded without a simulator"
+    )
     module: str | None = Field(default=None, description="module to import, as in `package:Id-v0`")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the environment")
     horizon: int | None = Field(default=None, ge=1, description="steps after which an episode is truncated")
@@ -32,13 +34,17 @@ class TaskFacts(BaseModel):
     spec: TaskSpec
     observation_dim: int = Field(ge=1, description="length of the flat observation")
     action_dim: int = Field(ge=1, description="length of the action")
-    observation_layout: tuple[tuple[str, int], ...] = Field(description="(key, size) of each part of the observation")
+    observation_layout: tuple[tuple[str, int], ...] = Field(
+        description="(key, size) of each part of the observation"
+    )
     action_low: tuple[float, ...] = Field(description="lower bounds of the action box, per dimension")
     action_high: tuple[float, ...] = Field(description="upper bounds of the action box, per dimension")
     reward_kind: str = Field(description="binary (0 on success, -1 otherwise) or dense")
-    reward_range: tuple[float, float] | None = Field(description="smallest and largest reward of a step, where known")
+    reward_range: tuple[float, float] | None = Field(
+        description="smallest and largest reward of a step, where known"
+    )
     success_rule: str = Field(description="what counts as success, in words")
     held_steps: int = Field(description="success `held` means more than this many successful steps")
     control_dt: float | None = Field(default=None, description="seconds of the robot's time per step")
-    versions: dict[str, str] = Field(default_factory=dict, description="versions of the packages behind the task")
+    versions: dict[str, str] = Field(default_factory=dict, description="versions of its packages")
     mjcf_sha256: str | None = Field(default=None, description="hash of the compiled MuJoCo model")

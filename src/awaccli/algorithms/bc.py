@@ -1,0 +1,71 @@
+"""Behaviour cloning: the policy that makes the logged actions most likely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from awaccli.algorithms import diagnostics, losses
+from awaccli.algorithms.networks import GaussianPolicy, ObservationNormaliser, Spaces
+from awaccli.algorithms.state import copy_saved, make_adam, named_tensors
+from awaccli.config.settings import BcSettings
+from awaccli.protocols import Batch, PolicyWeights
+from awaccli.seeding import stream
+
+
+class BehaviourCloning:
+    """A ``Learner`` without critics: maximum likelihood on observations and actions.
+
+    Args:
+        settings: the algorithm's settings.
+        spaces: observations and actions of the task.
+        seed: initial weights are functions of it, and equal to those of ``Awac``'s policy.
+        device: where tensors live.
+    """
+
+    def __init__(
+        self, settings: BcSettings, spaces: Spaces, *, seed: int, device: str | torch.device = "cpu"
+    ) -> None:
+        self._spaces = spaces
+        self._normaliser = ObservationNormaliser(spaces).to(device)
+        self._policy = GaussianPolicy(spaces, settings.network, rng=stream(seed, "init", "policy")).to(device)
+        self._optimiser = make_adam(self._policy, None, settings.optimiser)
+
+    def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:  # noqa: ARG002 - protocol
+        """Return nothing: no draws are needed."""
+        return {}
+
+    def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002 - protocol
+        """Make one gradient step on the likelihood of the logged actions."""
+        mean = self._policy.mean(self._normaliser(batch.observations))
+        log_prob = losses.gaussian_log_prob(batch.actions, mean, self._policy.log_std())
+        loss = losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
+        self._optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self._optimiser.step()
+        return {"loss/policy": loss.detach()}
+
+    @torch.no_grad()
+    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - protocol
+        """Return diagnostics of the policy on a batch, changing nothing."""
+        mean = self._policy.mean(self._normaliser(batch.observations))
+        found = diagnostics.of_policy(mean, self._policy.log_std(), batch.actions)
+        return {name: float(value) for name, value in found.items()}
+
+    def policy(self) -> PolicyWeights:
+        """Return the clone."""
+        return self._policy.weights(self._spaces, self._normaliser)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the network, moments and observation statistics by name, as live views."""
+        return named_tensors({"normaliser": self._normaliser, "policy": self._policy}, self._optimiser)
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy a saved ``tensors()`` back in.
+
+        Raises:
+            CheckpointError: a name is missing or a shape differs.
+        """
+        copy_saved(self.tensors(), tensors)

@@ -1,0 +1,191 @@
+"""What goes to stdout (results only) and to stderr (everything else), and how long work is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from awaccli.errors import AwacError, InterruptedRunError
+from awaccli.protocols import Progress
+
+_PLAIN_INTERVAL_S = 10.0
+_SHOWN = {
+    "success": "success {:.0%}",
+    "loss/policy": "policy loss {:.2f}",
+    "q/mean": "Q {:.1f}",
+    "weights/ess": "ESS {:.2f}",
+}
+
+
+def emit(text: str) -> None:
+    """Print a result. A reader that went away ends the program quietly with 141."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InterruptedRunError(signal.SIGPIPE, "") from None
+
+
+def emit_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object; NaN and infinities become null."""
+    from awaccli.artifacts.identity import json_finite
+
+    emit(json.dumps(json_finite(value), ensure_ascii=False))
+
+
+def complain(error: AwacError) -> None:
+    """Print an error and its hint."""
+    if str(error):
+        print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
+    """Return rows as aligned columns: numbers read well right-aligned, the first column is a name."""
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join(
+            _pad(cell, width, index) for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column == 0 else cell.rjust(width)
+
+
+class Signals:
+    """The signals a run reacts to: noted while a long loop is open, fatal at once outside of one."""
+
+    def __init__(self, time_limit_s: float | None = None) -> None:
+        self.received = 0
+        self._open_loops = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._handle)
+        if time_limit_s is not None:
+            signal.signal(signal.SIGALRM, self._handle)
+            signal.setitimer(signal.ITIMER_REAL, time_limit_s)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's protocol
+        number = number if number in (signal.SIGINT, signal.SIGTERM) else signal.SIGTERM
+        if self.received or not self._open_loops:
+            raise InterruptedRunError(number, "interrupted")
+        self.received = number
+        print("stopping after saving; once more to stop at once", file=sys.stderr)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Only note signals inside: the loop asks for them when its state is whole."""
+        self._open_loops += 1
+        try:
+            yield
+        finally:
+            self._open_loops -= 1
+
+
+class PlainReporter:
+    """Progress as a line every ten seconds: for pipes, logs and CI."""
+
+    def __init__(self, signals: Signals, *, quiet: bool = False) -> None:
+        self._signals = signals
+        self._quiet = quiet
+
+    @contextmanager
+    def phase(self, title: str, total: int, unit: str) -> Iterator[Progress]:
+        """Open a long loop."""
+        with self._signals.noted():
+            yield _PlainProgress(self, title, total, unit)
+
+    def note(self, message: str) -> None:
+        """Say something worth knowing."""
+        if not self._quiet:
+            print(message, file=sys.stderr)
+
+    def warn(self, message: str) -> None:
+        """Say something that needs attention."""
+        print(f"warning: {message}", file=sys.stderr)
+
+    def interrupted(self) -> int:
+        """Return the signal that asked to stop, or 0."""
+        return self._signals.received
+
+
+class _PlainProgress:
+    def __init__(self, reporter: PlainReporter, title: str, total: int, unit: str) -> None:
+        self._reporter, self._title, self._total, self._unit = reporter, title, total, unit
+        self._started = self._said = time.monotonic()
+        self._first: int | None = None
+
+    def update(self, done: int, **shown: float) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done
+        if now - self._said < _PLAIN_INTERVAL_S:
+            return
+        self._said = now
+        rate = (done - self._first) / (now - self._started)
+        left = (self._total - done) / rate if rate else float("inf")
+        details = [f"{rate:.0f}/s", f"{_duration(left)} left", *_details(shown)]
+        self._reporter.note(f"{self._title}: {done}/{self._total} {self._unit}, {', '.join(details)}")
+
+
+class RichReporter(PlainReporter):
+    """Progress as a live bar: for people at a terminal."""
+
+    @contextmanager
+    def phase(self, title: str, total: int, unit: str) -> Iterator[Progress]:
+        """Open a long loop."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        console = Console(stderr=True, markup=False, highlight=False)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}", markup=False),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[details]}", markup=False),
+        )
+        with self._signals.noted(), RichProgress(*columns, console=console, transient=True) as progress:
+            yield _RichProgress(progress, progress.add_task(title, total=total, unit=unit, details=""))
+
+
+class _RichProgress:
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def update(self, done: int, **shown: float) -> None:
+        self._progress.update(self._task, completed=done, details="  ".join(_details(shown)))
+
+
+def _details(shown: Mapping[str, float]) -> list[str]:
+    return [text.format(shown[name]) for name, text in _SHOWN.items() if name in shown]
+
+
+def _duration(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def reporter(*, quiet: bool, time_limit_s: float | None = None) -> PlainReporter:
+    """Return the reporter that fits this terminal, and start minding signals."""
+    signals = Signals(time_limit_s)
+    kind = RichReporter if sys.stderr.isatty() and not quiet else PlainReporter
+    return kind(signals, quiet=quiet)

@@ -1,0 +1,85 @@
+"""``awac eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from awaccli.cli import options as opt
+from awaccli.cli.console import emit, emit_json, reporter
+from awaccli.cli.makers import existing, plan, task_spec
+from awaccli.config.resolve import resolve
+from awaccli.config.settings import EvaluateSettings
+from awaccli.errors import CheckError
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint to measure, or - for its path on stdin.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Keep the result as a file.")] = None,
+    episodes: Annotated[int | None, opt.setting(EvaluateSettings, "episodes", "-n", "--episodes")] = None,
+    actions: Annotated[str | None, opt.setting(EvaluateSettings, "actions", "--actions")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Task to measure on [default: the checkpoint's].")
+    ] = None,
+    min_success: Annotated[
+        float | None, typer.Option("--min-success", min=0, max=1, help="Exit 6 below this success rate.")
+    ] = None,
+    success: Annotated[
+        str, typer.Option("--success", help="Which success --min-success means: any, final or held.")
+    ] = "final",
+    env_kwargs: opt.EnvKwargs = None,
+    horizon: opt.Horizon = None,
+    obs_keys: opt.ObsKeys = None,
+    success_key: opt.SuccessKey = None,
+    config: opt.Config = None,
+    preset: opt.Preset = None,
+    assign: opt.Assign = [],  # noqa: B006 - typer's way
+    seed: opt.Seed = 0,
+    workers: opt.Workers = "auto",
+    overwrite: opt.Overwrite = False,
+    resume: opt.Resume = False,
+    if_changed: opt.IfChanged = False,
+    dry_run: opt.DryRun = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    time_limit: opt.TimeLimit = None,
+) -> None:
+    """Roll out a policy and count success at any step, at the last step, and held.
+
+    Example: awac eval finetuned.ckpt -n 100 --min-success 0.9
+    """
+    opt.choice("--success", success, ("any", "final", "held"))
+    settings = resolve(
+        preset=preset,
+        file=config,
+        assignments=assign,
+        flags={"evaluate.episodes": episodes, "evaluate.actions": actions},
+    ).settings.evaluate
+    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
+    when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
+    run = opt.execution(workers, "1")
+    from awaccli.artifacts.checkpoint import open_checkpoint
+    from awaccli.stages import evaluate as stage
+
+    opened = open_checkpoint(opt.one_path(checkpoint, "checkpoint"))
+    spec = None
+    if task is not None:
+        spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
+    if dry_run:
+        recipe = stage.evaluate_recipe(opened, settings, stage.task_of(opened, spec), seed=seed)
+        plan(recipe, output or Path("-"), when, {"episodes": settings.episodes}, as_json=as_json)
+        return
+    result = stage.evaluate(
+        opened, settings, output, task=spec, seed=seed, execution=run, existing=when, report=report
+    )
+    if as_json:
+        emit_json(result.for_readers())
+    else:
+        from awaccli.reports.success import evaluation_text
+
+        emit(evaluation_text(result))
+    reached = getattr(result.outcome.success, success).rate
+    if min_success is not None and reached < min_success:
+        raise CheckError(f"success ({success}) is {reached:.2f}, below {min_success:.2f}")

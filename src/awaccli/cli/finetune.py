@@ -1,0 +1,126 @@
+"""``awac finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from awaccli.cli import options as opt
+from awaccli.cli.console import reporter
+from awaccli.cli.makers import announce, default_output, existing, plan
+from awaccli.config.resolve import default_preset, load_preset, resolve
+from awaccli.config.settings import FinetuneSettings
+
+
+def finetune(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint to go on from, or - for its path on stdin.")],
+    output: opt.Output = None,
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="Offline dataset, repeatable [default: the checkpoint's own]."),
+    ] = [],  # noqa: B006 - typer's way
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where to look for the checkpoint's own datasets.")
+    ] = None,
+    add_data: Annotated[
+        list[Path],
+        typer.Option("--add-data", help="Further online experience, e.g. of a real robot; repeatable."),
+    ] = [],  # noqa: B006 - typer's way
+    save_online: Annotated[
+        Path | None, typer.Option("--save-online", help="Online episodes [default: <stem>-online.zarr].")
+    ] = None,
+    env_steps: Annotated[int | None, opt.setting(FinetuneSettings, "env_steps", "--env-steps")] = None,
+    updates: Annotated[int | None, opt.setting(FinetuneSettings, "updates", "--updates")] = None,
+    batch_size: Annotated[int | None, opt.setting(FinetuneSettings, "batch_size", "--batch-size")] = None,
+    utd: Annotated[float | None, opt.setting(FinetuneSettings, "utd", "--utd")] = None,
+    warmup_steps: Annotated[
+        int | None, opt.setting(FinetuneSettings, "warmup_steps", "--warmup-steps")
+    ] = None,
+    offline_ratio: opt.OfflineRatio = None,
+    lam: opt.Lam = None,
+    discount: opt.Discount = None,
+    n_step: opt.NStep = None,
+    temperature: opt.Temperature = None,
+    config: opt.Config = None,
+    preset: opt.Preset = None,
+    assign: opt.Assign = [],  # noqa: B006 - typer's way
+    seed: opt.Seed = 0,
+    workers: opt.Workers = "auto",
+    threads: opt.Threads = "auto",
+    device: opt.Device = "cpu",
+    eval_every: opt.EvalEvery = 0,
+    eval_episodes: opt.EvalEpisodes = 20,
+    save_every: opt.SaveEvery = 5_000,
+    overwrite: opt.Overwrite = False,
+    resume: opt.Resume = False,
+    if_changed: opt.IfChanged = False,
+    dry_run: opt.DryRun = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    time_limit: opt.TimeLimit = None,
+) -> None:
+    """Go on from a checkpoint online; every new episode is kept as a dataset.
+
+    Example: awac finetune pretrained.ckpt --env-steps 20000 -o finetuned.ckpt
+
+    On a robot without a simulator, in rounds:
+    awac finetune policy.ckpt --add-data round.zarr --env-steps 0 --updates 2000
+    """
+    opt.refuse_temperature(temperature)
+    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
+    from awaccli.artifacts.checkpoint import open_checkpoint
+    from awaccli.stages.finding import find_training_data
+
+    start = open_checkpoint(opt.one_path(checkpoint, "checkpoint"))
+    found = find_training_data(
+        start, opt.paths(data, "dataset"), data_dir=data_dir, added=opt.paths(add_data, "dataset")
+    )
+    first = found.all[0].task
+    standard = default_preset(first.reward_kind)
+    algo = start.content.algo
+    settings = resolve(
+        inherited=[
+            (f"default preset {standard}", load_preset(standard)),
+            ("the checkpoint", {algo: start.content.settings[algo]}),
+        ],
+        preset=preset,
+        file=config,
+        assignments=assign,
+        flags={
+            "finetune.env_steps": env_steps,
+            "finetune.updates": updates,
+            "finetune.batch_size": batch_size,
+            "finetune.utd": utd,
+            "finetune.warmup_steps": warmup_steps,
+            "finetune.offline_ratio": offline_ratio,
+            "awac.lam": lam,
+            "awac.discount": discount,
+            "awac.n_step": n_step,
+        },
+    ).settings
+    out = output or default_output(first.spec.name, "-finetuned.ckpt")
+    when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
+    run = opt.execution(
+        workers, threads, device, eval_every=eval_every, eval_episodes=eval_episodes, save_every=save_every
+    )
+    from awaccli.stages import finetune as stage
+
+    if dry_run:
+        recipe = stage.finetune_recipe(start, found, settings, seed=seed)
+        online = save_online or stage.default_online_path(out)
+        plan(recipe, out, when, stage.cost(settings.finetune), as_json=as_json, others=[online])
+        return
+    stage.finetune(
+        start,
+        found,
+        settings,
+        out,
+        online_out=save_online,
+        seed=seed,
+        execution=run,
+        existing=when,
+        report=report,
+    )
+    announce(out, as_json=as_json)

@@ -1,0 +1,117 @@
+"""What every command that makes an artifact does around its stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from awaccli.cli.console import emit, emit_json
+from awaccli.errors import UsageError
+
+if TYPE_CHECKING:
+    from awaccli.artifacts.commit import Existing
+    from awaccli.artifacts.manifest import Recipe
+    from awaccli.config.task import TaskSpec
+    from awaccli.data.dataset import Dataset
+
+
+def existing(*, overwrite: bool, resume: bool, if_changed: bool) -> Existing:
+    """Return what to do about an output that is there."""
+    from awaccli.artifacts.commit import Existing
+
+    if overwrite + resume + if_changed > 1:
+        raise UsageError("--overwrite, --resume and --if-changed exclude each other")
+    if overwrite:
+        return Existing.OVERWRITE
+    if resume:
+        return Existing.RESUME
+    return Existing.IF_CHANGED if if_changed else Existing.REFUSE
+
+
+def announce(path: Path, *, as_json: bool) -> None:
+    """Print what was made: its path, or all that `awac info` knows."""
+    if as_json:
+        from awaccli.reports.info import info
+
+        emit_json(info(path).model_dump(mode="json"))
+    else:
+        emit(str(path))
+
+
+def plan(
+    recipe: Recipe,
+    out: Path,
+    when: Existing,
+    cost: Mapping[str, Any],
+    *,
+    as_json: bool,
+    others: Sequence[Path] = (),
+) -> None:
+    """Print what a command would do, having checked that it could."""
+    from awaccli.artifacts.commit import check_free
+
+    there = check_free(out, recipe, when)
+    facts = {
+        "schema_version": 1,
+        "stage": recipe.stage,
+        "output": str(out),
+        "also": [str(path) for path in others],
+        "already_there": there,
+        "recipe_key": recipe.key,
+        "seed": recipe.seed,
+        "inputs": [ref.model_dump() for ref in recipe.inputs],
+        "cost": dict(cost),
+        "settings": recipe.settings,
+    }
+    if as_json:
+        emit_json(facts)
+        return
+    emit(f"would make {out} by {recipe.stage}, seed {recipe.seed}" + (" (already there)" if there else ""))
+    for name, value in cost.items():
+        emit(f"  {name}: {value}")
+    for ref in recipe.inputs:
+        emit(f"  {ref.role}: {ref.id}")
+    emit(f"  settings: {json.dumps(recipe.settings)}")
+
+
+def task_spec(
+    text: str, *, kwargs: str | None, horizon: int | None, obs_keys: str | None, success_key: str | None
+) -> TaskSpec:
+    """Return the task that a TASK argument and its flags name."""
+    from awaccli.envs.registry import resolve_task
+
+    return resolve_task(
+        text,
+        kwargs=_json_object(kwargs),
+        horizon=horizon,
+        obs_keys=tuple(obs_keys.split(",")) if obs_keys else None,
+        success_key=success_key,
+    )
+
+
+def _json_object(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--env-kwargs is not JSON: {error}", hint="""e.g. '{"max_episode_steps": 100}'"""
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError("--env-kwargs: expected a JSON object")
+    return value
+
+
+def open_all(given: Sequence[Path]) -> list[Dataset]:
+    """Open datasets for training."""
+    from awaccli.data.dataset import open_dataset
+
+    return [open_dataset(path) for path in given]
+
+
+def default_output(stem: str, ending: str) -> Path:
+    """Return a plain name in the current folder, also where the stem is a Gymnasium id."""
+    return Path(f"{stem.replace('/', '-').lower()}{ending}")

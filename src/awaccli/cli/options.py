@@ -1,0 +1,151 @@
+"""Every flag that more than one command has, once; a setting's help, bounds and default are its model's."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+
+from awaccli.config.resolve import did_you_mean, field_help
+from awaccli.config.settings import AwacSettings, Execution, FinetuneSettings
+from awaccli.errors import UsageError
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def setting(model: type[BaseModel], field: str, *flags: str) -> Any:
+    """Return a Typer option for a setting: its help is the model's."""
+    return typer.Option(*flags, help=field_help(model, field), show_default=False)
+
+
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="What to make [default: a plain name in this folder].")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random stream.")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Named settings; see `awac config presets`.")]
+Assign = Annotated[
+    list[str], typer.Option("--set", help="Any setting: section.name=value; see `awac config show`.")
+]
+Workers = Annotated[
+    str, typer.Option("--workers", help="Processes that step environments: a number, or auto.")
+]
+Threads = Annotated[str, typer.Option("--threads", help="Threads of gradient updates: a number, or auto.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda[:i].")]
+EvalEvery = Annotated[int, setting(Execution, "eval_every", "--eval-every")]
+EvalEpisodes = Annotated[int, setting(Execution, "eval_episodes", "--eval-episodes")]
+SaveEvery = Annotated[int, setting(Execution, "save_every", "--save-every")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output, in one step, at the end.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run, or start one.")]
+IfChanged = Annotated[
+    bool, typer.Option("--if-changed", help="Do nothing if the output has this recipe already; for Make.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only warnings and errors.")]
+TimeLimit = Annotated[
+    str | None, typer.Option("--time-limit", help="Save and stop after this long, e.g. 3h50m; exit 143.")
+]
+EnvKwargs = Annotated[
+    str | None, typer.Option("--env-kwargs", help="JSON object with the environment's keyword arguments.")
+]
+Horizon = Annotated[int | None, typer.Option("--horizon", help="Steps after which an episode is cut.")]
+ObsKeys = Annotated[
+    str | None,
+    typer.Option("--obs-keys", help="Keys of a Dict observation, e.g. observation,desired_goal."),
+]
+SuccessKey = Annotated[
+    str | None,
+    typer.Option("--success-key", help="Entry of `info` that says the goal is met [default: success]."),
+]
+Lam = Annotated[float | None, setting(AwacSettings, "lam", "--lam")]
+Discount = Annotated[float | None, setting(AwacSettings, "discount", "--discount")]
+NStep = Annotated[int | None, setting(AwacSettings, "n_step", "--n-step")]
+OfflineRatio = Annotated[float | None, setting(FinetuneSettings, "offline_ratio", "--offline-ratio")]
+Temperature = Annotated[float | None, typer.Option("--temperature", "--beta", hidden=True)]
+
+
+def refuse_temperature(value: float | None) -> None:
+    """Stop where another name for the temperature is used: in some papers it multiplies.
+
+    Raises:
+        UsageError: it was given.
+    """
+    if value is not None:
+        raise UsageError(
+            "awac calls it --lam, and it divides: weights are exp(advantage / lam)",
+            hint="where yours multiplies (IQL, OGBench) use --lam 1/value; where it divides use --lam value",
+        )
+
+
+def execution(workers: str, threads: str, device: str = "cpu", **monitoring: int) -> Execution:
+    """Return how to run, with `auto` counted as the cores that this process may use."""
+    return Execution(
+        workers=_count("--workers", workers),
+        threads=_count("--threads", threads),
+        device=device,
+        **monitoring,
+    )
+
+
+def _count(flag: str, text: str) -> int:
+    if text == "auto":
+        return len(os.sched_getaffinity(0))
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"{flag} {text}: expected auto or a number from 1")
+    return int(text)
+
+
+def seconds(text: str | None) -> float | None:
+    """Return a duration such as `3h50m` or `90s` in seconds."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise UsageError(f"--time-limit {text}: expected hours, minutes, seconds, e.g. 3h50m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60.0 * minutes + rest
+
+
+def paths(values: Sequence[Path], what: str) -> list[Path]:
+    """Return artifact paths, `-` replaced by the lines of stdin.
+
+    Raises:
+        UsageError: `-` with a terminal or nothing on stdin.
+    """
+    found: list[Path] = []
+    for value in values:
+        found.extend(_stdin_paths(what) if str(value) == "-" else [value])
+    return found
+
+
+def _stdin_paths(what: str) -> list[Path]:
+    lines = [] if sys.stdin.isatty() else [line.strip() for line in sys.stdin]
+    found = [Path(line) for line in lines if line]
+    if not found:
+        raise UsageError(
+            f"no {what} on stdin",
+            hint="the command before the pipe failed or printed nothing (set -o pipefail)",
+        )
+    return found
+
+
+def one_path(value: Path, what: str) -> Path:
+    """Return a single artifact path, `-` replaced by stdin's one line."""
+    found = paths([value], what)
+    if len(found) > 1:
+        raise UsageError(f"stdin names {len(found)} artifacts, expected one {what}")
+    return found[0]
+
+
+def choice(flag: str, value: str | None, known: Sequence[str]) -> Any:
+    """Check a value against a few words."""
+    if value is not None and value not in known:
+        raise UsageError(f"{flag} {value} is unknown", hint=did_you_mean(value, known))
+    return value

@@ -1,0 +1,87 @@
+"""``awac pretrain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from awaccli.cli import options as opt
+from awaccli.cli.console import reporter
+from awaccli.cli.makers import announce, default_output, existing, open_all, plan
+from awaccli.config.resolve import default_preset, load_preset, resolve
+from awaccli.config.settings import PretrainSettings
+
+ALGORITHMS = ("awac", "bc")
+
+
+def pretrain(
+    data: Annotated[list[Path], typer.Option("--data", help="Dataset, repeatable; or - for paths on stdin.")],
+    output: opt.Output = None,
+    algo: Annotated[str, typer.Option("--algo", help=f"Algorithm: {', '.join(ALGORITHMS)}.")] = "awac",
+    updates: Annotated[int | None, opt.setting(PretrainSettings, "updates", "--updates")] = None,
+    batch_size: Annotated[int | None, opt.setting(PretrainSettings, "batch_size", "--batch-size")] = None,
+    lam: opt.Lam = None,
+    discount: opt.Discount = None,
+    n_step: opt.NStep = None,
+    temperature: opt.Temperature = None,
+    config: opt.Config = None,
+    preset: opt.Preset = None,
+    assign: opt.Assign = [],  # noqa: B006 - typer's way
+    seed: opt.Seed = 0,
+    workers: opt.Workers = "auto",
+    threads: opt.Threads = "auto",
+    device: opt.Device = "cpu",
+    eval_every: opt.EvalEvery = 0,
+    eval_episodes: opt.EvalEpisodes = 20,
+    save_every: opt.SaveEvery = 5_000,
+    overwrite: opt.Overwrite = False,
+    resume: opt.Resume = False,
+    if_changed: opt.IfChanged = False,
+    dry_run: opt.DryRun = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    time_limit: opt.TimeLimit = None,
+) -> None:
+    """Train on datasets, without stepping an environment.
+
+    Example: awac pretrain --data relocate.zarr --updates 25000 -o pretrained.ckpt
+    """
+    opt.refuse_temperature(temperature)
+    opt.choice("--algo", algo, ALGORITHMS)
+    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
+    datasets = open_all(opt.paths(data, "dataset"))
+    standard = default_preset(datasets[0].task.reward_kind)
+    section = "bc" if algo == "bc" else "pretrain"
+    settings = resolve(
+        inherited=[(f"default preset {standard}", load_preset(standard))],
+        preset=preset,
+        file=config,
+        assignments=assign,
+        flags={
+            f"{section}.updates": updates,
+            f"{section}.batch_size": batch_size,
+            "awac.lam": lam,
+            "awac.discount": discount,
+            "awac.n_step": n_step,
+        },
+    ).settings
+    ending = "-bc.ckpt" if algo == "bc" else "-pretrained.ckpt"
+    out = output or default_output(datasets[0].task.spec.name, ending)
+    when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
+    run = opt.execution(
+        workers, threads, device, eval_every=eval_every, eval_episodes=eval_episodes, save_every=save_every
+    )
+    from awaccli.stages import pretrain as stage
+
+    if dry_run:
+        recipe = stage.pretrain_recipe(datasets, settings, algo=algo, seed=seed)
+        cost = {
+            "updates": getattr(settings, section).updates,
+            "transitions": sum(d.n_steps for d in datasets),
+        }
+        plan(recipe, out, when, cost, as_json=as_json)
+        return
+    stage.pretrain(datasets, settings, out, algo=algo, seed=seed, execution=run, existing=when, report=report)
+    announce(out, as_json=as_json)

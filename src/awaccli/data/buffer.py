@@ -1,0 +1,151 @@
+"""The replay buffer: all offline transitions, and a ring of online ones. The only torch door of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from awaccli.config.task import TaskFacts
+from awaccli.data.dataset import Dataset
+from awaccli.data.transitions import ActionScale, Rollouts, TargetSettings, training_rows
+from awaccli.episode import Episode
+from awaccli.errors import DatasetError
+from awaccli.protocols import Batch
+
+
+class ReplayBuffer:
+    """Transitions as rows of one float32 matrix, so that a batch is one gather.
+
+    Offline rows come first and are never evicted. Online rows follow in a ring: once ``capacity`` of them are
+    stored, the oldest are overwritten. Storage grows as they come.
+    """
+
+    def __init__(
+        self,
+        offline: Sequence[Dataset],
+        *,
+        discount: float,
+        n_step: int,
+        reward_floor: float | None,
+        capacity: int,
+        device: str,
+        task: TaskFacts | None = None,
+    ) -> None:
+        """Load all of ``offline``.
+
+        Args:
+            offline: datasets of one task; may be empty if ``task`` is given.
+            discount: per environment step, in (0, 1).
+            n_step: steps of logged reward before the target bootstraps.
+            reward_floor: reward that a truncated failure is taken to go on with; None counts as 0.
+            capacity: online transitions kept, at least 1.
+            device: where the rows live.
+            task: what online episodes are of; default: the task of the offline data.
+
+        Raises:
+            DatasetError: the datasets do not fit each other, or no task is known.
+        """
+        self.task = _common_task(offline, task)
+        self._targets = TargetSettings(discount, n_step, reward_floor)
+        self._scale = ActionScale.of(self.task)
+        self._capacity = capacity
+        self._device = torch.device(device)
+        width = 2 * self.task.observation_dim + self.task.action_dim + 3
+        rows = [
+            np.empty((0, width), np.float32),
+            *(self._rows_of(Rollouts.of_dataset(data)) for data in offline),
+        ]
+        self._rows = torch.from_numpy(np.concatenate(rows)).to(self._device)
+        self.n_offline = len(self._rows)
+        """Transitions from the datasets."""
+        self.n_online = 0
+        """Online transitions held now, at most the capacity."""
+        self._written = 0
+
+    def extend(self, episodes: Sequence[Episode]) -> None:
+        """Add online episodes, in order."""
+        if not episodes:
+            return
+        rows = self._rows_of(Rollouts.of_episodes(episodes))
+        self._reserve(min(self._written + len(rows), self._capacity))
+        places = (self._written + np.arange(len(rows))) % self._capacity
+        self._written += len(rows)
+        self.n_online = min(self._written, self._capacity)
+        kept = slice(-self._capacity, None)
+        index = torch.from_numpy(self.n_offline + places[kept]).to(self._device)
+        self._rows.index_copy_(0, index, torch.from_numpy(rows[kept]).to(self._device))
+
+    def sample(self, rng: np.random.Generator, batch_size: int, offline_ratio: float | None = None) -> Batch:
+        """Draw a batch with replacement.
+
+        Args:
+            rng: source of the indices.
+            batch_size: B.
+            offline_ratio: share of offline rows, in [0, 1]; None: uniform over all rows. A side that is empty
+                leaves its share to the other.
+
+        Raises:
+            DatasetError: the buffer is empty.
+        """
+        total = self.n_offline + self.n_online
+        if total == 0:
+            raise DatasetError("no transitions to learn from", hint="give --data, or collect before updating")
+        if offline_ratio is None or self.n_offline == 0 or self.n_online == 0:
+            return self.gather(rng.integers(total, size=batch_size))
+        n_offline = round(offline_ratio * batch_size)
+        offline = rng.integers(self.n_offline, size=n_offline)
+        online = rng.integers(self.n_offline, total, size=batch_size - n_offline)
+        return self.gather(np.concatenate([offline, online]))
+
+    def gather(self, indices: np.ndarray) -> Batch:
+        """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``."""
+        assert indices.size == 0 or 0 <= indices.min() <= indices.max() < self.n_offline + self.n_online
+        rows = self._rows.index_select(0, torch.from_numpy(indices).to(self._device))
+        return self._batch(rows, torch.from_numpy(indices < self.n_offline).to(self._device))
+
+    def _batch(self, rows: Tensor, offline: Tensor) -> Batch:
+        widths = [self.task.observation_dim, self.task.action_dim, 1, 1, self.task.observation_dim, 1]
+        observations, actions, rewards, bootstraps, next_observations, returns = torch.split(
+            rows, widths, dim=1
+        )
+        return Batch(
+            observations=observations,
+            actions=actions,
+            rewards=rewards.squeeze(1),
+            bootstraps=bootstraps.squeeze(1),
+            next_observations=next_observations,
+            returns=returns.squeeze(1),
+            offline=offline,
+        )
+
+    def _rows_of(self, rollouts: Rollouts) -> np.ndarray:
+        return training_rows(rollouts, self._targets, self._scale)
+
+    def _reserve(self, n_online: int) -> None:
+        """Make room for ``n_online`` rows of the ring, by doubling."""
+        have = len(self._rows) - self.n_offline
+        if n_online <= have:
+            return
+        room = min(max(n_online, 2 * have), self._capacity)
+        grown = torch.empty((self.n_offline + room, self._rows.shape[1]), device=self._device)
+        grown[: len(self._rows)] = self._rows
+        self._rows = grown
+
+
+def _common_task(offline: Sequence[Dataset], task: TaskFacts | None) -> TaskFacts:
+    """Return the task of all data."""
+    if task is None and not offline:
+        raise DatasetError("no dataset and no task", hint="give at least one dataset")
+    first = task or offline[0].task
+    for dataset in offline:
+        for fact in ("observation_layout", "action_low", "action_high", "reward_kind"):
+            found, expected = getattr(dataset.task, fact), getattr(first, fact)
+            if found != expected:
+                raise DatasetError(
+                    f"`{dataset.path}` does not fit the other data: {fact} is {found}, expected {expected}",
+                    hint="train on datasets of one task",
+                )
+    return first

@@ -1,0 +1,290 @@
+"""Writing datasets, so that a kill at any moment costs at most the last second of work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from awaccli.artifacts.commit import Target
+from awaccli.artifacts.identity import canonical_json
+from awaccli.artifacts.manifest import MANIFEST, Clock, FileEntry, Manifest, Recipe, ancestors_of, inventory
+from awaccli.data.columns import DOCS, REQUIRED, TRAINING, content_columns, derived_columns
+from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.data.schema import Commit, FieldSpec, Header, episode_sha256, field_name
+from awaccli.data.stores import HDF5_SUFFIXES
+from awaccli.data.stores.hdf5 import write_hdf5
+from awaccli.data.stores.zarr import ZarrArrays
+from awaccli.episode import Episode
+from awaccli.errors import DatasetError
+
+_COMMIT_S = 1.0
+_COMMIT_BYTES = 32 << 20
+_COMMITS_PER_SYNC = 8
+_SEALED = "sealed.h5"
+_OWN = frozenset({"zarr.json", "steps", "final", "episodes"})
+
+
+class Writer:
+    """Appends episodes to a Zarr directory; readers see whole episodes, up to the last commit.
+
+    A commit writes every field and replaces the root attributes last. Episodes are committed in groups, of
+    about a second of work; leaving the context, by an exception too, commits what was appended.
+
+    Raises:
+        DatasetError: ``scratch`` holds a dataset and ``resume`` is not set, or it is damaged, or it has
+            another task or other sources.
+    """
+
+    def __init__(self, scratch: Path, header: Header, *, resume: bool = False) -> None:
+        self._scratch = scratch
+        self._header = header.model_copy(update={"commit": Commit(), "clipped": 0})
+        self._arrays: ZarrArrays | None = None
+        self._pending: list[dict[str, np.ndarray]] = []
+        self._pending_steps = self._pending_bytes = 0
+        self._committed_s = time.monotonic()
+        self._synced_ns = time.time_ns()
+        if not (scratch / "zarr.json").is_file():
+            return
+        if not resume:
+            raise DatasetError(
+                f"`{scratch}` already holds a dataset", hint="resume it, or write somewhere else"
+            )
+        self._resume()
+
+    @property
+    def n_episodes(self) -> int:
+        """Episodes appended so far."""
+        return self._header.commit.n_episodes + len(self._pending)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps appended so far."""
+        return self._header.commit.n_steps + self._pending_steps
+
+    def append(self, episode: Episode) -> None:
+        """Add an episode.
+
+        Raises:
+            DatasetError: it does not fit the task or the episodes before it, or holds NaN or an infinity;
+                nothing of it is kept.
+        """
+        columns = content_columns(episode) | derived_columns(episode)
+        columns["episodes/sha256"] = np.frombuffer(episode_sha256(episode), np.uint8)[None]
+        columns["episodes/start"] = np.array([self.n_steps], np.int64)
+        fields = self._header.fields or _fields_of(columns, self.n_episodes)
+        _require_fields(columns, fields, self.n_episodes)
+        self._require_task(columns, self.n_episodes)
+        self._header = self._header.model_copy(update={"fields": fields})
+        self._pending.append(columns)
+        self._pending_steps += len(episode)
+        self._pending_bytes += sum(column.nbytes for column in columns.values())
+        if self._pending_bytes > _COMMIT_BYTES or time.monotonic() - self._committed_s > _COMMIT_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit everything appended so far."""
+        if self._pending:
+            self._commit()
+
+    def dataset(self) -> Dataset:
+        """Return what is committed, as a dataset that later appends do not change.
+
+        Raises:
+            DatasetError: nothing is committed yet.
+        """
+        return open_dataset(self._scratch, unfinished=True)
+
+    def seal(self) -> None:
+        """Commit for the last time.
+
+        Raises:
+            DatasetError: there is no episode.
+        """
+        self.flush()
+        if self.n_episodes == 0:
+            raise DatasetError(
+                f"`{self._scratch}`: no episode was written", hint="a dataset has at least one episode"
+            )
+        self._publish(self._header.commit.model_copy(update={"sealed": True}), clipped=self._header.clipped)
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit what was appended, whatever happened."""
+        self.flush()
+
+    def _commit(self) -> None:
+        """Write pending episodes behind the committed ones; an interrupted commit can simply be repeated."""
+        if self._arrays is None:
+            self._arrays = ZarrArrays(self._scratch)
+            self._arrays.create(self._header.fields)
+        before = self._header.commit
+        for name in self._header.fields:
+            start = before.n_steps if name.startswith("steps/") else before.n_episodes
+            self._arrays.write(name, start, np.concatenate([columns[name] for columns in self._pending]))
+        after = Commit(n_episodes=self.n_episodes, n_steps=self.n_steps, seq=before.seq + 1)
+        clipped = sum(int(columns["episodes/clipped"][0]) for columns in self._pending)
+        if after.seq % _COMMITS_PER_SYNC == 0:
+            self._sync()
+        self._publish(after, clipped=self._header.clipped + clipped)
+        self._pending, self._pending_steps, self._pending_bytes = [], 0, 0
+        self._committed_s = time.monotonic()
+
+    def _publish(self, commit: Commit, *, clipped: int) -> None:
+        assert self._arrays is not None
+        header = self._header.model_copy(update={"commit": commit, "clipped": clipped})
+        self._arrays.publish(header.to_json())
+        self._header = header
+
+    def _sync(self) -> None:
+        """Bring to the disk what changed since the last time."""
+        since_ns = self._synced_ns - 2_000_000_000  # file times are coarser than the clock
+        self._synced_ns = time.time_ns()
+        for path in [*self._scratch.rglob("*"), self._scratch]:
+            if path.stat().st_mtime_ns >= since_ns:
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def _resume(self) -> None:
+        """Go on after the last commit; what was written behind it is dropped."""
+        for leftover in [
+            *self._scratch.rglob("*.partial"),
+            self._scratch / MANIFEST,
+            self._scratch / _SEALED,
+        ]:
+            leftover.unlink(missing_ok=True)
+        arrays = ZarrArrays(self._scratch)
+        if arrays.published() is None:
+            self._start_over()
+            return
+        found = Header.from_json(arrays.published(), origin=str(self._scratch))
+        for fact in ("task", "sources"):
+            if canonical_json(found.to_json()[fact]) != canonical_json(self._header.to_json()[fact]):
+                raise DatasetError(
+                    f"`{self._scratch}` was begun with another {fact}", hint="drop it with --overwrite"
+                )
+        if altered := self.dataset().altered_episodes():
+            raise DatasetError(
+                f"`{self._scratch}` is damaged: episode {altered[0]} has changed",
+                hint="drop it with --overwrite",
+            )
+        for name in found.fields:
+            rows = found.commit.n_steps if name.startswith("steps/") else found.commit.n_episodes
+            arrays.reopen(name, rows)
+        self._header, self._arrays = found, arrays
+
+    def _start_over(self) -> None:
+        """Remove what a kill before the first commit left."""
+        for name in _OWN:
+            path = self._scratch / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _require_task(self, columns: dict[str, np.ndarray], index: int) -> None:
+        task = self._header.task
+        for name, size in (("steps/observations", task.observation_dim), ("steps/actions", task.action_dim)):
+            if columns[name].shape[1:] != (size,):
+                raise DatasetError(
+                    f"episode {index}: {name} has rows of {columns[name].shape[1:]}",
+                    hint=f"the task has ({size},)",
+                )
+        source = int(columns["episodes/source"][0])
+        if not 0 <= source < len(self._header.sources):
+            raise DatasetError(f"episode {index}: source {source} of {len(self._header.sources)}")
+        for name in TRAINING:
+            finite = np.isfinite(columns[name])
+            if not finite.all():
+                step = (
+                    int(np.argwhere(~finite)[0, 0])
+                    if name.startswith("steps/")
+                    else len(columns["steps/rewards"])
+                )
+                raise DatasetError(f"{name} is not finite in episode {index}, step {step}")
+
+
+def _require_fields(columns: dict[str, np.ndarray], fields: dict[str, FieldSpec], index: int) -> None:
+    """Refuse an episode with other fields, dtypes or widths than those before it."""
+    if fields.keys() != columns.keys():
+        odd = min(fields.keys() ^ columns.keys())
+        state = "is missing" if odd in fields else "is new"
+        raise DatasetError(
+            f"episode {index}: the field {odd} {state}", hint="all episodes have the same fields"
+        )
+    for name, column in columns.items():
+        spec = fields[name]
+        if (column.dtype.str, column.shape[1:]) != (spec.dtype, spec.shape):
+            raise DatasetError(
+                f"episode {index}: {name} is {column.dtype.str} with rows of {column.shape[1:]}",
+                hint=f"expected {spec.dtype} with rows of {spec.shape}",
+            )
+
+
+def _fields_of(columns: dict[str, np.ndarray], index: int) -> dict[str, FieldSpec]:
+    """Let the first episode decide what is stored."""
+    fields = {}
+    for name, column in columns.items():
+        dtype, shape = column.dtype.str, column.shape[1:]
+        if dtype != REQUIRED.get(name, dtype):
+            raise DatasetError(f"episode {index}: {name} is {dtype}", hint=f"expected {REQUIRED[name]}")
+        try:
+            fields[field_name(name)] = FieldSpec(dtype=dtype, shape=shape, doc=DOCS.get(name, ""))
+        except ValueError as error:
+            raise DatasetError(f"episode {index}: {name} cannot be stored as {dtype} {shape}") from error
+    return fields
+
+
+def commit_dataset(
+    target: Target,
+    writer: Writer,
+    *,
+    recipe: Recipe,
+    parents: Sequence[tuple[Path, Manifest]],
+    clock: Clock,
+) -> Manifest:
+    """Seal what ``writer`` wrote into ``target.scratch`` and make it the artifact; its suffix says what kind.
+
+    Raises:
+        DatasetError: there is no episode.
+    """
+    writer.seal()
+    dataset = writer.dataset()
+    as_hdf5 = target.path.suffix in HDF5_SUFFIXES
+    manifest = Manifest(
+        kind="dataset",
+        id=dataset.id,
+        task=dataset.task.spec,
+        content={"n_episodes": dataset.n_episodes, "n_steps": dataset.n_steps},
+        files=() if as_hdf5 else _payload(target.scratch),
+        recipe=recipe,
+        ancestors=ancestors_of(parent for _, parent in parents),
+        run=clock.run(target.path, {parent.id: path for path, parent in parents}),
+    )
+    if as_hdf5:
+        sealed = target.scratch / _SEALED
+        columns = ((name, dataset.column(name)) for name in sorted(dataset.header.fields))
+        write_hdf5(sealed, dataset.header.to_json(), columns, manifest.to_bytes())
+        target.commit(payload=sealed)
+    else:
+        (target.scratch / MANIFEST).write_bytes(manifest.to_bytes())
+        target.commit()
+    return manifest
+
+
+def _payload(scratch: Path) -> tuple[FileEntry, ...]:
+    return tuple(entry for entry in inventory(scratch) if entry.path.split("/")[0] in _OWN)

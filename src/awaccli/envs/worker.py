@@ -1,0 +1,63 @@
+"""A worker process: reads jobs from its connection, answers with episodes, and dies with its parent."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from awaccli.config.task import TaskSpec
+from awaccli.envs.acting import ActorSpec
+from awaccli.envs.recording import Job, Recorder, SimState
+from awaccli.episode import Episode
+from awaccli.errors import AwacError
+
+
+class _Worker:
+    def __init__(self, task: TaskSpec, sim_state: SimState) -> None:
+        self._task = task
+        self._sim_state = sim_state
+        self._recorder: Recorder | None = None
+
+    def answer(self, actor: ActorSpec, job: Job) -> Episode | Exception:
+        """Return the episode of a job, or what went wrong."""
+        try:
+            if self._recorder is None:
+                self._recorder = Recorder(self._task, self._sim_state)
+            return self._recorder.record(actor, job)
+        except AwacError as error:
+            return error
+        except Exception:  # noqa: BLE001 - a bug in awac: let the parent show where
+            return RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
+
+
+def _listen(connection: Connection, inbox: SimpleQueue[Any]) -> None:
+    """Pass on what arrives; leave at once when the parent is gone, even in the middle of an episode."""
+    try:
+        while True:
+            inbox.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def main() -> None:
+    """Serve until the connection, whose file descriptor is the first argument, closes."""
+    connection = Connection(int(sys.argv[1]))
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    Thread(target=_listen, args=(connection, inbox), daemon=True).start()
+    worker = _Worker(*inbox.get())
+    while True:
+        ticket, actor, job = inbox.get()
+        answer = worker.answer(actor, job)
+        try:
+            connection.send((ticket, answer))
+        except OSError:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Worker processes, seen from the process that owns them.
+
+Each is a fresh interpreter (never a fork: forks hang after threaded torch) that runs ``awaccli.envs.worker``.
+It does not import the user's main script, so scripts need no main guard and nothing drags torch in.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+
+from awaccli.config.task import TaskSpec
+from awaccli.envs.acting import ActorSpec
+from awaccli.envs.recording import Job, SimState
+from awaccli.episode import Episode
+from awaccli.errors import RunError
+
+AHEAD_PER_WORKER = 2
+"""Episodes a worker has at most: one running, one waiting."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
+_PATIENCE_S = 2.0
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    jobs: dict[int, Job] = field(default_factory=dict)
+    """Handed over and not answered yet, by ticket."""
+
+
+class WorkerPool:
+    """Workers of one task, started when first needed and kept until closed."""
+
+    def __init__(self, task: TaskSpec, count: int, sim_state: SimState) -> None:
+        self._task = task
+        self._count = count
+        self._sim_state = sim_state
+        self._workers: list[_Worker] = []
+        self._next_ticket = 0
+        self._answers: dict[int, Episode | Exception | None] = {}
+        """What is awaited, by ticket; None until it is there."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Processes that are running."""
+        return [worker.process.pid for worker in self._workers]
+
+    @property
+    def look_ahead(self) -> int:
+        """How many episodes are worth submitting before the first is asked for."""
+        return AHEAD_PER_WORKER * self._count
+
+    def submit(self, actor: ActorSpec, job: Job) -> int:
+        """Hand a job to the least busy worker; return the ticket to ask for its episode with."""
+        ticket = self._next_ticket
+        self._next_ticket += 1
+        worker = self._least_busy()
+        worker.jobs[ticket] = job
+        self._answers[ticket] = None
+        try:
+            worker.connection.send((ticket, actor, job))
+        except OSError as error:
+            raise self._lost(worker) from error
+        return ticket
+
+    def result(self, ticket: int) -> Episode:
+        """Wait for the episode of a ticket.
+
+        Raises:
+            AwacError: what the worker raised, or RunError if a worker died.
+        """
+        while self._answers[ticket] is None:
+            self._receive()
+        answer = self._answers.pop(ticket)
+        if isinstance(answer, Exception):
+            raise answer
+        assert answer is not None
+        return answer
+
+    def forget(self, tickets: Iterable[int]) -> None:
+        """Drop episodes that nobody will ask for; workers finish those they have begun."""
+        for ticket in tickets:
+            self._answers.pop(ticket, None)
+
+    def close(self) -> None:
+        """End all workers. They notice that the connection is gone; one that does not is killed."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.connection.close()
+        for worker in workers:
+            try:
+                worker.process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+
+    def _least_busy(self) -> _Worker:
+        worker = min(self._workers, key=lambda worker: len(worker.jobs), default=None)
+        if worker is None or (worker.jobs and len(self._workers) < self._count):
+            worker = _start()
+            worker.connection.send((self._task, self._sim_state))
+            self._workers.append(worker)
+        return worker
+
+    def _receive(self) -> None:
+        """Take the answers that are there, at least one."""
+        by_connection = {worker.connection: worker for worker in self._workers}
+        for connection in wait(list(by_connection)):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                ticket, answer = worker.connection.recv()
+            except (EOFError, OSError) as error:
+                raise self._lost(worker) from error
+            del worker.jobs[ticket]
+            if ticket in self._answers:
+                self._answers[ticket] = answer
+
+    def _lost(self, worker: _Worker) -> RunError:
+        """Say which episode took a worker down; end the others, so that the next run starts afresh."""
+        self.close()
+        code = worker.process.returncode
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        job = next(iter(worker.jobs.values()), None)
+        running = f"episode {job.index}" if job else "no episode"
+        return RunError(
+            f"a worker process of task `{self._task.name}` died ({how}) with {running}",
+            hint="out of memory, perhaps: try fewer --workers; --resume continues where it stopped",
+        )
+
+
+def _start() -> _Worker:
+    ours, theirs = Pipe()
+    environment = {
+        **os.environ,
+        **dict.fromkeys(_THREADS, "1"),
+        # The same modules as here, those beside a user's script included.
+        "PYTHONPATH": os.pathsep.join(path or str(os.getcwd()) for path in sys.path),  # noqa: PTH109
+    }
+    # Blocked signals stay blocked across exec: a Ctrl-C or a cluster's warning reaches us alone, from the
+    # worker's first moment on. Workers end when their connection does.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "awaccli.envs.worker", str(theirs.fileno())],
+            env=environment,
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what an environment prints is not our result
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+    return _Worker(process, ours)

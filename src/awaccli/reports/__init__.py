@@ -1,0 +1,1 @@
+"""Reading artifacts to show them: facts, success tables."""

@@ -1,0 +1,88 @@
+"""Success as people read it: rates with intervals, and rows side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from awaccli.artifacts.manifest import read_manifest
+from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.data.evaluation import Evaluation, Outcome, Rate, open_evaluation, outcome_of
+from awaccli.errors import InputError
+
+HEADER = ("", "actions", "episodes", "final success", "any step", "held", "return")
+
+
+class Row(BaseModel):
+    """One line of a comparison."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    actions: str
+    """``mean``, ``sample``, or ``as recorded`` for a dataset."""
+    outcome: Outcome
+
+    def cells(self) -> list[str]:
+        """Return the row as text, in the order of ``HEADER``."""
+        success = self.outcome.success
+        rates = [rate_text(rate) for rate in (success.final, success.any, success.held)]
+        return [
+            self.name,
+            self.actions,
+            str(self.outcome.episodes),
+            *rates,
+            f"{self.outcome.returns.mean:.1f}",
+        ]
+
+
+def rate_text(rate: Rate) -> str:
+    """Return a rate with its interval, in per cent."""
+    return f"{100 * rate.rate:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """Return an evaluation as lines that a person reads."""
+    result = evaluation.outcome
+    success = result.success
+    return "\n".join(
+        [
+            f"{evaluation.task}: {result.episodes} episodes, {evaluation.actions} actions, "
+            f"seed {evaluation.seed}",
+            f"success at the last step  {rate_text(success.final)}",
+            f"success at any step       {rate_text(success.any)}",
+            f"success held              {rate_text(success.held)}",
+            f"return                    {result.returns.mean:.2f} (std {result.returns.std:.2f})",
+            f"checkpoint                {evaluation.checkpoint}",
+        ]
+    )
+
+
+def comparison(paths: Sequence[Path]) -> list[Row]:
+    """Return a row for every evaluation and dataset.
+
+    Raises:
+        InputError: missing, damaged, or a checkpoint that was never evaluated.
+    """
+    return [_row(path) for path in paths]
+
+
+def _row(path: Path) -> Row:
+    match read_manifest(path).kind:
+        case "evaluation":
+            evaluation = open_evaluation(path)
+            return Row(name=path.stem, actions=evaluation.actions, outcome=evaluation.outcome)
+        case "dataset":
+            return Row(name=path.stem, actions="as recorded", outcome=dataset_outcome(open_dataset(path)))
+        case _:
+            raise InputError(f"`{path}` is a checkpoint", hint=f"measure it: awac eval {path} -o result.json")
+
+
+def dataset_outcome(dataset: Dataset) -> Outcome:
+    """Return what the episodes of a dataset achieved."""
+    table = dataset.episodes
+    flags = np.split(dataset.column("steps/success"), table.start[1:])
+    return outcome_of(flags, table.return_.tolist(), dataset.task)

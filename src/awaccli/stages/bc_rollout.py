@@ -1,0 +1,148 @@
+"""``awac bc-rollout``: clone demonstrations, roll the clone out, and keep both as one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from awaccli.artifacts.checkpoint import Checkpoint
+from awaccli.artifacts.commit import Existing, Target, check_free, claimed
+from awaccli.artifacts.manifest import Clock, Recipe
+from awaccli.config.settings import Actions, Execution, RolloutSettings, Settings
+from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.data.schema import Header, Source
+from awaccli.data.writer import Writer, commit_dataset
+from awaccli.envs.acting import ActorSpec, load_actor
+from awaccli.envs.rollout import Job, Rollouts
+from awaccli.envs.simulation import describe
+from awaccli.episode import NO_ARRAYS, Episode
+from awaccli.errors import DatasetError
+from awaccli.protocols import SILENT, Reporter
+from awaccli.seeding import integer
+from awaccli.stages.learners import used_settings
+from awaccli.stages.pretrain import pretrain, pretrain_recipe
+from awaccli.stages.recording import record
+
+VERSION = 1
+_PHASE = "rollout"
+
+
+def bc_rollout(
+    demos: Dataset,
+    settings: Settings,
+    out: Path,
+    *,
+    seed: int = 0,
+    execution: Execution | None = None,
+    existing: Existing = Existing.REFUSE,
+    report: Reporter = SILENT,
+) -> Dataset:
+    """Clone ``demos``, roll the clone out, and commit the trajectories at ``out``.
+
+    The clone itself is committed beside it as ``<stem>-bc.ckpt`` (more of them for ``rollout.bc_seeds`` > 1).
+
+    Raises:
+        AwacError: demos without a simulator, an output that exists, a failed run, an interrupt.
+    """
+    execution = execution or Execution()
+    recipe = bc_rollout_recipe(demos, settings, seed=seed)
+    check_free(out, recipe, existing)
+    clones = [
+        pretrain(
+            [demos],
+            settings,
+            path,
+            algo="bc",
+            seed=clone_seed,
+            execution=execution,
+            existing=existing,
+            report=report,
+        )
+        for path, clone_seed in clone_outputs(demos, settings, out, seed=seed, existing=existing)
+    ]
+    with claimed(out, recipe, existing) as target:
+        if not target.finished:
+            _roll_out(
+                demos, clones, settings.rollout, target, recipe=recipe, execution=execution, report=report
+            )
+    return open_dataset(out)
+
+
+def bc_rollout_recipe(demos: Dataset, settings: Settings, *, seed: int) -> Recipe:
+    """Return what ``bc_rollout`` would make, without making it."""
+    if demos.task.spec.env_id is None:
+        raise DatasetError(f"`{demos.path}` has no simulator behind it: a clone of it cannot be rolled out")
+    return Recipe(
+        stage="bc-rollout",
+        version=VERSION,
+        settings=used_settings("bc", settings, "rollout"),
+        seed=seed,
+        inputs=(demos.sealed().reference("demos"),),
+    )
+
+
+def clone_outputs(
+    demos: Dataset, settings: Settings, out: Path, *, seed: int, existing: Existing
+) -> list[tuple[Path, int]]:
+    """Return path and seed of every clone, having checked that all of them may be written."""
+    outputs = []
+    for number in range(settings.rollout.bc_seeds):
+        path = out.with_name(f"{out.stem}-bc.ckpt" if number == 0 else f"{out.stem}-bc-{number}.ckpt")
+        clone_seed = seed if number == 0 else integer(seed, "clone", number)
+        check_free(path, pretrain_recipe([demos], settings, algo="bc", seed=clone_seed), existing)
+        outputs.append((path, clone_seed))
+    return outputs
+
+
+def _roll_out(
+    demos: Dataset,
+    clones: Sequence[Checkpoint],
+    settings: RolloutSettings,
+    target: Target,
+    *,
+    recipe: Recipe,
+    execution: Execution,
+    report: Reporter,
+) -> None:
+    clock = Clock(execution)
+    facts = describe(demos.task.spec)
+    modes: list[Actions] = ["mean", "sample"] if settings.actions == "mix" else [settings.actions]
+    who = [(clone, mode) for mode in modes for clone in clones]
+    actors = [ActorSpec(policy=f"file:{clone.policy_path.absolute()}", actions=mode) for clone, mode in who]
+    for actor in actors:
+        load_actor(actor, facts)
+    taken = demos.header.sources if settings.include_demos else ()
+    own = tuple(Source(kind="policy", name=clone.path.name, id=clone.id, actions=mode) for clone, mode in who)
+    header = Header(task=facts, sources=taken + own, credits=demos.header.credits)
+    n_demos = demos.n_episodes if settings.include_demos else 0
+    sim_state = settings.sim_state if demos.has_simulator_state or not n_demos else "none"
+    with (
+        Writer(target.scratch, header, resume=target.resuming) as writer,
+        Rollouts(facts.spec, workers=execution.workers, sim_state=sim_state) as rollouts,
+    ):
+        for index in range(writer.n_episodes, n_demos):
+            writer.append(_plain(demos.episode(index)))
+        first = writer.n_episodes - n_demos
+        record(
+            rollouts,
+            actors,
+            _jobs(recipe.seed, range(first, settings.episodes), len(actors)),
+            writer,
+            until=n_demos + settings.episodes,
+            title="roll out the clone",
+            report=report,
+            keep=lambda episode: replace(_plain(episode), source=episode.source + len(taken)),
+        )
+        parents = [(demos.path, demos.sealed()), *((clone.path, clone.manifest) for clone in clones)]
+        commit_dataset(target, writer, recipe=recipe, parents=parents, clock=clock)
+
+
+def _jobs(seed: int, indices: range, actors: int) -> Iterator[Job]:
+    """Share the episodes out among the actors in turn."""
+    return (Job(index, seed, _PHASE, actor=index % actors) for index in indices)
+
+
+def _plain(episode: Episode) -> Episode:
+    """Leave out what only some recorders store, so that demonstrations and rollouts share their columns."""
+    return replace(episode, infos=NO_ARRAYS, sim=NO_ARRAYS)

@@ -1,0 +1,215 @@
+"""``awac eval``: roll out a policy on its own seeds and count success three ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from awaccli.artifacts.checkpoint import Checkpoint
+from awaccli.artifacts.commit import Existing, claimed
+from awaccli.artifacts.identity import sha256_json
+from awaccli.artifacts.manifest import Clock, Manifest, Recipe
+from awaccli.artifacts.tensors import write_policy
+from awaccli.config.settings import EvaluateSettings, Execution
+from awaccli.config.task import TaskFacts, TaskSpec
+from awaccli.data.evaluation import Evaluation, Outcome, open_evaluation, outcome
+from awaccli.envs.acting import ActorSpec
+from awaccli.envs.rollout import Job, Rollouts
+from awaccli.envs.simulation import describe
+from awaccli.errors import CheckpointError, InterruptedRunError
+from awaccli.protocols import SILENT, Reporter
+from awaccli.seeding import integer
+from awaccli.stages.training import Training
+
+VERSION = 1
+_PHASE = "eval"
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    settings: EvaluateSettings,
+    out: Path | None = None,
+    *,
+    task: TaskSpec | None = None,
+    seed: int = 0,
+    execution: Execution | None = None,
+    existing: Existing = Existing.REFUSE,
+    report: Reporter = SILENT,
+) -> Evaluation:
+    """Roll out ``checkpoint`` and return the result; with ``out``, commit it as an artifact too.
+
+    Raises:
+        AwacError: no simulator for the task, sizes that do not fit, an output that exists, a failed run.
+    """
+    execution = execution or Execution()
+    facts = describe(task_of(checkpoint, task))
+    recipe = evaluate_recipe(checkpoint, settings, facts.spec, seed=seed)
+    if out is None:
+        return _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
+    with claimed(out, recipe, existing) as target:
+        if not target.finished:
+            clock = Clock(execution)
+            result = _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
+            payload = target.scratch / "evaluation.json"
+            payload.write_bytes(_record(result, recipe, checkpoint, clock, out))
+            target.commit(payload)
+    return open_evaluation(out)
+
+
+def evaluate_recipe(
+    checkpoint: Checkpoint, settings: EvaluateSettings, task: TaskSpec, *, seed: int
+) -> Recipe:
+    """Return what ``evaluate`` would make, without making it."""
+    return Recipe(
+        stage="eval",
+        version=VERSION,
+        settings={"evaluate": settings.model_dump(mode="json"), "task": task.model_dump(mode="json")},
+        seed=seed,
+        inputs=(checkpoint.manifest.reference("checkpoint"),),
+    )
+
+
+def task_of(checkpoint: Checkpoint, task: TaskSpec | None) -> TaskSpec:
+    """Return the task to measure on: ``task``, or the checkpoint's own.
+
+    Raises:
+        CheckpointError: neither has a simulator.
+    """
+    spec = task or checkpoint.manifest.task
+    if spec is None or spec.env_id is None:
+        raise CheckpointError(
+            f"`{checkpoint.path}` was trained on a task without a simulator", hint="name one with --task"
+        )
+    return spec
+
+
+def _measure(
+    checkpoint: Checkpoint,
+    settings: EvaluateSettings,
+    facts: TaskFacts,
+    *,
+    seed: int,
+    execution: Execution,
+    report: Reporter,
+) -> Evaluation:
+    actor = ActorSpec(policy=f"file:{checkpoint.policy_path.absolute()}", actions=settings.actions)
+    with Rollouts(facts.spec, workers=execution.workers) as rollouts:
+        result = measure(rollouts, actor, facts, episodes=settings.episodes, seed=seed, report=report)
+    return Evaluation(
+        checkpoint=checkpoint.id,
+        task=facts.spec.name,
+        algo=checkpoint.content.algo,
+        updates=checkpoint.content.updates,
+        env_steps=checkpoint.content.env_steps,
+        seed=seed,
+        seeds=tuple(integer(seed, _PHASE, index, "env") for index in range(settings.episodes)),
+        deterministic=settings.actions == "mean",
+        outcome=result,
+    )
+
+
+def measure(
+    rollouts: Rollouts, actor: ActorSpec, facts: TaskFacts, *, episodes: int, seed: int, report: Reporter
+) -> Outcome:
+    """Return what ``actor`` achieves on the evaluation seeds of ``seed``.
+
+    Raises:
+        InterruptedRunError: a signal came.
+    """
+    done = []
+    successes = 0
+    with report.phase("evaluate", episodes, "episodes") as progress:
+        for episode in rollouts.run([actor], (Job(index, seed, _PHASE) for index in range(episodes))):
+            done.append(episode)
+            successes += bool(episode.success[-1])
+            progress.update(len(done), success=successes / len(done))
+            if signal := report.interrupted():
+                raise InterruptedRunError(signal, f"stopped after {len(done)} of {episodes} episodes")
+    return outcome(done, facts)
+
+
+def _record(result: Evaluation, recipe: Recipe, checkpoint: Checkpoint, clock: Clock, out: Path) -> bytes:
+    """Return the evaluation as JSON with its manifest inside."""
+    body = result.model_dump(mode="json")
+    manifest = Manifest(
+        kind="evaluation",
+        id=sha256_json(body),
+        task=checkpoint.manifest.task,
+        content={"deterministic": result.deterministic, "episodes": result.outcome.episodes},
+        files=(),
+        recipe=recipe,
+        ancestors=checkpoint.manifest.lineage(),
+        run=clock.run(out, {checkpoint.id: checkpoint.path}),
+    )
+    return json.dumps(body | {"manifest": manifest.to_bytes().decode()}, indent=1).encode() + b"\n"
+
+
+class PeriodicEvaluation:
+    """Evaluations during training: own seeds, own log lines, no effect on what is learned."""
+
+    def __init__(
+        self, facts: TaskFacts, scratch: Path, execution: Execution, *, seed: int, report: Reporter
+    ) -> None:
+        self._facts = facts
+        self._scratch = scratch
+        self._execution = execution
+        self._seed = seed
+        self._report = report
+        self._rollouts: Rollouts | None = None
+        if execution.eval_every and facts.spec.env_id is None:
+            report.note("no simulator for this task: evaluations during training are left out")
+        elif execution.eval_every:
+            self._rollouts = Rollouts(facts.spec, workers=execution.workers)
+
+    def __enter__(self) -> Self:
+        if self._rollouts:
+            self._rollouts.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._rollouts:
+            self._rollouts.__exit__(kind, error, trace)
+
+    def after_update(self, training: Training) -> None:
+        """Evaluate if the interval says so."""
+        if self._rollouts and training.updates % self._execution.eval_every == 0:
+            self.now(training)
+
+    def now(self, training: Training) -> None:
+        """Evaluate the policy that acts, by its mean, and log the result."""
+        if not self._rollouts:
+            return
+        path = self._scratch / f"policy-{training.updates}-{training.env_steps}.safetensors"
+        write_policy(path, training.learner.policy())
+        try:
+            result = measure(
+                self._rollouts,
+                ActorSpec(policy=f"file:{path.absolute()}", actions="mean"),
+                self._facts,
+                episodes=self._execution.eval_episodes,
+                seed=self._seed,
+                report=self._report,
+            )
+        except InterruptedRunError:
+            training.stop_if_asked(self._report, self._scratch)
+            raise
+        finally:
+            path.unlink()
+        success = result.success
+        training.write(
+            {
+                "eval/episodes": result.episodes,
+                "eval/success_any": success.any.rate,
+                "eval/success_final": success.final.rate,
+                "eval/success_held": success.held.rate,
+                "eval/return_mean": result.returns.mean,
+            }
+        )
+        self._report.note(
+            f"{training.updates} updates, {training.env_steps} steps: success {success.final.rate:.0%} "
+            f"({result.episodes} episodes, mean actions, final step)"
+        )

@@ -1,0 +1,244 @@
+"""``awac finetune``: go on from a checkpoint, online or with new data, and commit what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from awaccli.artifacts.checkpoint import (
+    METRICS,
+    Checkpoint,
+    CheckpointContent,
+    DataRef,
+    open_checkpoint,
+    write_checkpoint,
+)
+from awaccli.artifacts.commit import Existing, Target, claimed
+from awaccli.artifacts.manifest import Clock, Recipe
+from awaccli.artifacts.metrics import MetricsLog
+from awaccli.config.settings import Execution, FinetuneSettings, Settings
+from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.errors import DatasetError, UsageError
+from awaccli.protocols import SILENT, Reporter
+from awaccli.stages.compute import prepare, to_arrays
+from awaccli.stages.evaluate import PeriodicEvaluation
+from awaccli.stages.learners import agreed_task, build_buffer, build_learner, load_learner, used_settings
+from awaccli.stages.online import OnlineRounds
+from awaccli.stages.training import SNAPSHOT, Training
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Datasets by what they are to the learner."""
+
+    offline: tuple[Dataset, ...]
+    online: tuple[Dataset, ...] = ()
+
+    @property
+    def all(self) -> tuple[Dataset, ...]:
+        """Every dataset, offline ones first."""
+        return self.offline + self.online
+
+    def references(self) -> tuple[DataRef, ...]:
+        """Return ids and roles, for a checkpoint."""
+        offline = tuple(DataRef(id=dataset.id, role="offline") for dataset in self.offline)
+        return offline + tuple(DataRef(id=dataset.id, role="online") for dataset in self.online)
+
+
+def finetune(
+    checkpoint: Checkpoint,
+    data: TrainingData,
+    settings: Settings,
+    out: Path,
+    *,
+    online_out: Path | None = None,
+    seed: int = 0,
+    execution: Execution | None = None,
+    existing: Existing = Existing.REFUSE,
+    report: Reporter = SILENT,
+) -> Checkpoint:
+    """Continue ``checkpoint`` online; commit the new experience, then the new checkpoint at ``out``.
+
+    Args:
+        checkpoint: where to start; its algorithm goes on.
+        data: offline datasets, and earlier online ones that go into the ring.
+        settings: ``finetune`` and the algorithm's own.
+        out: the checkpoint to make.
+        online_out: the dataset of online episodes (default ``<stem>-online.zarr``).
+        seed: of all streams.
+        execution: how to run.
+        existing: what to do about outputs that are there.
+        report: whom to tell.
+
+    Raises:
+        AwacError: data that do not fit, an output that exists, a failed run, an interrupt.
+    """
+    execution = execution or Execution()
+    online_out = online_out or default_online_path(out)
+    recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
+    with ExitStack() as stack:
+        target = stack.enter_context(claimed(out, recipe, existing))
+        if target.finished:
+            return open_checkpoint(out)
+        training = _make_training(checkpoint, data, settings, target, seed=seed, execution=execution)
+        gained = []
+        facts = agreed_task(data.all)
+        with PeriodicEvaluation(facts, target.scratch, execution, seed=seed, report=report) as evaluation:
+            if settings.finetune.env_steps:
+                log_recipe = online_recipe(recipe)
+                log = stack.enter_context(claimed(online_out, log_recipe, existing))
+                rounds = OnlineRounds(training, checkpoint, facts, settings.finetune, target, log)
+                rounds.run(log_recipe, evaluation, report)
+                gained.append(open_dataset(online_out))
+            else:
+                _update_only(training, checkpoint, settings, target, evaluation, report)
+        _commit(training, checkpoint, data, gained, target, recipe)
+    return open_checkpoint(out)
+
+
+def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settings, *, seed: int) -> Recipe:
+    """Return what ``finetune`` would make, without making it.
+
+    Raises:
+        DatasetError: a dataset's sizes do not fit the checkpoint.
+        UsageError: neither environment steps nor updates are asked for.
+    """
+    content = checkpoint.content
+    facts = agreed_task(data.all)
+    for name in ("observation_dim", "action_dim"):
+        if getattr(facts, name) != getattr(content, name):
+            raise DatasetError(
+                f"`{data.all[0].path}` has {name} {getattr(facts, name)}, "
+                f"`{checkpoint.path}` was trained with {getattr(content, name)}"
+            )
+    if content.algo == "bc":
+        raise UsageError(
+            f"`{checkpoint.path}` is a behaviour clone: it has no critic to go on with",
+            hint="pretrain on its rollouts first: awac pretrain --data ROLLOUTS",
+        )
+    if bool(settings.finetune.env_steps) == bool(settings.finetune.updates):
+        raise UsageError(
+            "finetune counts by --env-steps, or by --updates with --env-steps 0",
+            hint="give one of the two",
+        )
+    datasets = [dataset.sealed().reference("data") for dataset in data.offline]
+    datasets += [dataset.sealed().reference("online") for dataset in data.online]
+    return Recipe(
+        stage="finetune",
+        version=VERSION,
+        settings=used_settings(content.algo, settings, "finetune"),
+        seed=seed,
+        inputs=(checkpoint.manifest.reference("checkpoint"), *datasets),
+    )
+
+
+def cost(plan: FinetuneSettings) -> dict[str, int]:
+    """Return what a run will take, in environment steps and updates."""
+    counted = max(0, plan.env_steps - plan.warmup_steps)
+    return {"env_steps": plan.env_steps, "updates": plan.updates or math.floor(plan.utd * counted)}
+
+
+def default_online_path(out: Path) -> Path:
+    """Return where the online episodes of a checkpoint go."""
+    return out.with_name(f"{out.stem}-online.zarr")
+
+
+def online_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe of the online dataset that a fine-tuning recipe makes on the way."""
+    return recipe.model_copy(update={"stage": "finetune-online"})
+
+
+def _make_training(
+    checkpoint: Checkpoint,
+    data: TrainingData,
+    settings: Settings,
+    target: Target,
+    *,
+    seed: int,
+    execution: Execution,
+) -> Training:
+    """Return the run as its files say it stands: at the checkpoint, or at its last snapshot."""
+    clock = Clock(execution)
+    device = prepare(execution)
+    algo, plan = checkpoint.content.algo, settings.finetune
+    online_settings = _without_offline_start(settings)
+    learner = build_learner(algo, online_settings, data.offline, seed=seed, device=device)
+    buffer = build_buffer(algo, online_settings, data.offline, capacity=plan.capacity, device=device)
+    for dataset in data.online:
+        buffer.extend(list(dataset))
+    training = Training(
+        learner=load_learner(checkpoint, learner, device),
+        buffer=buffer,
+        phase="online",
+        seed=seed,
+        batch_size=plan.batch_size,
+        offline_ratio=plan.offline_ratio,
+        execution=execution,
+        device=device,
+        metrics=MetricsLog(target.scratch / METRICS),
+        clock=clock,
+        updates=checkpoint.content.updates,
+        env_steps=checkpoint.content.env_steps,
+    )
+    training.restore(target.scratch)
+    return training
+
+
+def _without_offline_start(settings: Settings) -> Settings:
+    """The first offline updates are over, even where there were none."""
+    awac = settings.awac.model_copy(update={"bc_updates": 0, "return_updates": 0})
+    return settings.model_copy(update={"awac": awac})
+
+
+def _update_only(
+    training: Training,
+    checkpoint: Checkpoint,
+    settings: Settings,
+    target: Target,
+    evaluation: PeriodicEvaluation,
+    report: Reporter,
+) -> None:
+    """Updates without an environment: the learner's half of a growing-batch round."""
+    goal = checkpoint.content.updates + (settings.finetune.updates or 0)
+    with report.phase("fine-tune", goal, "updates") as progress:
+        training.update_to(goal, target.scratch, evaluation, report, progress)
+
+
+def _commit(
+    training: Training,
+    checkpoint: Checkpoint,
+    data: TrainingData,
+    gained: Sequence[Dataset],
+    target: Target,
+    recipe: Recipe,
+) -> None:
+    everything = TrainingData(data.offline, (*data.online, *gained))
+    (target.scratch / SNAPSHOT).unlink(missing_ok=True)
+    write_checkpoint(
+        target.scratch,
+        policy=training.learner.policy(),
+        trainer=to_arrays(training.learner.tensors()),
+        content=CheckpointContent(
+            algo=checkpoint.content.algo,
+            settings=recipe.settings,
+            updates=training.updates,
+            env_steps=training.env_steps,
+            observation_dim=checkpoint.content.observation_dim,
+            action_dim=checkpoint.content.action_dim,
+            data=everything.references(),
+        ),
+        task=checkpoint.manifest.task,
+        recipe=recipe,
+        parents=[
+            (checkpoint.path, checkpoint.manifest),
+            *((dataset.path, dataset.sealed()) for dataset in everything.all),
+        ],
+        clock=training.clock,
+        target=target.path,
+    )
+    target.commit()

@@ -1,0 +1,104 @@
+"""From datasets and settings to a learner: the one place where their shapes meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from awaccli.algorithms.make import ObservationStatistics, make_learner
+from awaccli.artifacts.checkpoint import Checkpoint
+from awaccli.config.settings import Settings
+from awaccli.config.task import TaskFacts
+from awaccli.data.buffer import ReplayBuffer
+from awaccli.data.dataset import Dataset
+from awaccli.data.statistics import Statistics
+from awaccli.errors import DatasetError, UsageError
+from awaccli.protocols import Learner
+from awaccli.stages.compute import to_tensors
+
+
+def agreed_task(datasets: Sequence[Dataset]) -> TaskFacts:
+    """Return the task that all datasets share.
+
+    Raises:
+        DatasetError: sizes, action boxes or reward kinds differ.
+    """
+    first, *others = datasets
+    for other in others:
+        for name in ("observation_dim", "action_dim", "action_low", "action_high", "reward_kind"):
+            ours, theirs = getattr(first.task, name), getattr(other.task, name)
+            if ours != theirs:
+                raise DatasetError(
+                    f"`{first.path}` and `{other.path}` do not fit: {name} {ours} and {theirs}",
+                    hint="train on datasets of one task with one kind of reward",
+                )
+    return first.task
+
+
+def build_learner(
+    algo: str, settings: Settings, data: Sequence[Dataset], *, seed: int, device: str
+) -> Learner:
+    """Make the learner of ``algo`` for the task and the statistics of ``data``."""
+    facts = agreed_task(data)
+    center, half = action_scale(facts)
+    columns = ("steps/observations", "final/observations")
+    seen = Statistics.of([dataset.column(name) for dataset in data for name in columns])
+    return make_learner(
+        algo,
+        settings,
+        observation_dim=facts.observation_dim,
+        action_dim=facts.action_dim,
+        observation_statistics=ObservationStatistics(seen.mean, seen.std, seen.min, seen.max),
+        action_center=center,
+        action_half=half,
+        reward_range=facts.reward_range,
+        seed=seed,
+        device=device,
+    )
+
+
+def action_scale(facts: TaskFacts) -> tuple[np.ndarray, np.ndarray]:
+    """Return centre and half width of the action box, float32 [A] each; (0, 1) where it is unbounded."""
+    low, high = np.array(facts.action_low), np.array(facts.action_high)
+    bounded = np.isfinite(low) & np.isfinite(high)
+    center = np.where(bounded, (low + high) / 2, 0.0)
+    half = np.where(bounded, (high - low) / 2, 1.0)
+    return center.astype(np.float32), half.astype(np.float32)
+
+
+def load_learner(checkpoint: Checkpoint, learner: Learner, device: str) -> Learner:
+    """Give ``learner`` the weights and counters of a checkpoint."""
+    learner.load(to_tensors(checkpoint.trainer(), device))
+    return learner
+
+
+def build_buffer(
+    algo: str, settings: Settings, data: Sequence[Dataset], *, capacity: int, device: str
+) -> ReplayBuffer:
+    """Load datasets as transitions with the returns that the algorithm's settings ask for.
+
+    Raises:
+        UsageError: Monte-Carlo targets are asked for where the rewards' range is unknown.
+    """
+    facts = agreed_task(data)
+    if algo == "awac" and settings.awac.return_updates and facts.reward_range is None:
+        raise UsageError(
+            "awac.return_updates needs a task whose rewards have a known range",
+            hint="use --set awac.return_updates=0",
+        )
+    return ReplayBuffer(
+        data,
+        discount=settings.awac.discount,
+        n_step=settings.awac.n_step,
+        reward_floor=facts.reward_range[0] if facts.reward_range else None,
+        capacity=capacity,
+        device=device,
+    )
+
+
+def used_settings(algo: str, settings: Settings, *sections: str) -> dict[str, Any]:
+    """Return the settings that decide a run's numbers: the algorithm's section and the named ones."""
+    tree = settings.model_dump(mode="json")
+    return {"algo": algo} | {name: tree[name] for name in (algo, *sections)}

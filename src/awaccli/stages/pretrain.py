@@ -1,0 +1,126 @@
+"""``awac pretrain``: gradient updates on datasets, no environment needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from awaccli.artifacts.checkpoint import (
+    METRICS,
+    Checkpoint,
+    CheckpointContent,
+    DataRef,
+    open_checkpoint,
+    write_checkpoint,
+)
+from awaccli.artifacts.commit import Existing, Target, claimed
+from awaccli.artifacts.manifest import Clock, Recipe
+from awaccli.artifacts.metrics import MetricsLog
+from awaccli.config.settings import Execution, Settings
+from awaccli.data.dataset import Dataset
+from awaccli.protocols import SILENT, Reporter
+from awaccli.stages.compute import prepare, to_arrays
+from awaccli.stages.evaluate import PeriodicEvaluation
+from awaccli.stages.learners import agreed_task, build_buffer, build_learner, used_settings
+from awaccli.stages.training import SNAPSHOT, Training
+
+VERSION = 1
+
+
+def pretrain(
+    data: Sequence[Dataset],
+    settings: Settings,
+    out: Path,
+    *,
+    algo: str = "awac",
+    seed: int = 0,
+    execution: Execution | None = None,
+    existing: Existing = Existing.REFUSE,
+    report: Reporter = SILENT,
+) -> Checkpoint:
+    """Train ``algo`` on ``data`` and commit a checkpoint at ``out``.
+
+    Raises:
+        AwacError: datasets that do not fit, an output that exists, a loss that is not finite, an interrupt.
+    """
+    execution = execution or Execution()
+    recipe = pretrain_recipe(data, settings, algo=algo, seed=seed)
+    with claimed(out, recipe, existing) as target:
+        if not target.finished:
+            _train(data, settings, target, algo=algo, recipe=recipe, execution=execution, report=report)
+    return open_checkpoint(out)
+
+
+def pretrain_recipe(data: Sequence[Dataset], settings: Settings, *, algo: str, seed: int) -> Recipe:
+    """Return what ``pretrain`` would make, without making it."""
+    agreed_task(data)
+    sections = () if algo == "bc" else ("pretrain",)
+    return Recipe(
+        stage="pretrain",
+        version=VERSION,
+        settings=used_settings(algo, settings, *sections),
+        seed=seed,
+        inputs=tuple(dataset.sealed().reference("data") for dataset in data),
+    )
+
+
+def _train(
+    data: Sequence[Dataset],
+    settings: Settings,
+    target: Target,
+    *,
+    algo: str,
+    recipe: Recipe,
+    execution: Execution,
+    report: Reporter,
+) -> None:
+    clock = Clock(execution)
+    device = prepare(execution)
+    schedule = settings.bc if algo == "bc" else settings.pretrain
+    training = Training(
+        learner=build_learner(algo, settings, data, seed=recipe.seed, device=device),
+        buffer=build_buffer(algo, settings, data, capacity=1, device=device),
+        phase="offline",
+        seed=recipe.seed,
+        batch_size=schedule.batch_size,
+        offline_ratio=None,
+        execution=execution,
+        device=device,
+        metrics=MetricsLog(target.scratch / METRICS),
+        clock=clock,
+    )
+    training.restore(target.scratch)
+    facts = agreed_task(data)
+    with (
+        PeriodicEvaluation(facts, target.scratch, execution, seed=recipe.seed, report=report) as evaluation,
+        report.phase(f"pretrain {algo}", schedule.updates, "updates") as progress,
+    ):
+        training.update_to(schedule.updates, target.scratch, evaluation, report, progress)
+    _commit(training, target, data, algo=algo, recipe=recipe)
+
+
+def _commit(
+    training: Training, target: Target, data: Sequence[Dataset], *, algo: str, recipe: Recipe
+) -> None:
+    facts = agreed_task(data)
+    (target.scratch / SNAPSHOT).unlink(missing_ok=True)
+    write_checkpoint(
+        target.scratch,
+        policy=training.learner.policy(),
+        trainer=to_arrays(training.learner.tensors()),
+        content=CheckpointContent(
+            algo=algo,
+            settings=recipe.settings,
+            updates=training.updates,
+            env_steps=0,
+            observation_dim=facts.observation_dim,
+            action_dim=facts.action_dim,
+            data=tuple(DataRef(id=dataset.id, role="offline") for dataset in data),
+        ),
+        task=facts.spec,
+        recipe=recipe,
+        parents=[(dataset.path, dataset.sealed()) for dataset in data],
+        clock=training.clock,
+        target=target.path,
+    )
+    target.commit()

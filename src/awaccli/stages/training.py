@@ -1,0 +1,134 @@
+"""The loop that offline and online training share: draw, update, log, snapshot.
+
+Draws for update k come from the stream (seed, "update", k), so a resumed run needs only the counters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from awaccli.artifacts.manifest import Clock
+from awaccli.artifacts.metrics import MetricsLog
+from awaccli.artifacts.tensors import read_arrays, write_arrays
+from awaccli.config.settings import Execution
+from awaccli.data.buffer import ReplayBuffer
+from awaccli.errors import InterruptedRunError, RunError
+from awaccli.protocols import Batch, Learner, Progress, Reporter
+from awaccli.seeding import stream
+from awaccli.stages.compute import to_arrays, to_tensors
+
+if TYPE_CHECKING:
+    from awaccli.stages.evaluate import PeriodicEvaluation
+
+SNAPSHOT = "snapshot.safetensors"
+
+
+@dataclass(slots=True)
+class Training:
+    """A learner, its data, and the counters of one run."""
+
+    learner: Learner
+    buffer: ReplayBuffer
+    phase: Literal["offline", "online"]
+    seed: int
+    batch_size: int
+    offline_ratio: float | None
+    execution: Execution
+    device: str
+    metrics: MetricsLog
+    clock: Clock
+    updates: int = 0
+    """Gradient updates in all, those of earlier stages included."""
+    env_steps: int = 0
+    """Environment steps in all, those of earlier stages included."""
+    shown: dict[str, float] = field(default_factory=dict)
+    """The latest diagnostics, for a progress display."""
+
+    def update(self) -> None:
+        """Make one gradient update, and log where the interval says so."""
+        batch, noise = self._draw("update")
+        losses = self.learner.update(batch, noise)
+        self.updates += 1
+        if self.updates % self.execution.log_every == 0:
+            self._log(losses)
+
+    def update_to(
+        self,
+        goal: int,
+        scratch: Path,
+        evaluation: PeriodicEvaluation,
+        report: Reporter,
+        progress: Progress | None = None,
+    ) -> None:
+        """Update until ``goal`` updates are made in all; evaluate, snapshot and stop as asked on the way.
+
+        Raises:
+            RunError: a loss is not finite.
+            InterruptedRunError: a signal came; the run can be resumed.
+        """
+        while self.updates < goal:
+            self.update()
+            if progress:
+                progress.update(self.updates, **self.shown)
+            evaluation.after_update(self)
+            if self.updates % self.execution.save_every == 0:
+                self.save(scratch)
+            self.stop_if_asked(report, scratch)
+
+    def _draw(self, purpose: str) -> tuple[Batch, dict[str, torch.Tensor]]:
+        rng = stream(self.seed, purpose, self.updates)
+        batch = self.buffer.sample(rng, self.batch_size, self.offline_ratio)
+        shapes = self.learner.noise_shapes(self.batch_size)
+        draws = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
+        return batch, to_tensors(draws, self.device)
+
+    def _log(self, losses: Mapping[str, torch.Tensor]) -> None:
+        values = {name: float(value) for name, value in losses.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise RunError(
+                    f"update {self.updates}: {name} is {value}",
+                    hint="try a smaller learning rate, or look at the data with `awac info`",
+                )
+        self.shown = values | self.learner.diagnose(*self._draw("diagnose"))
+        self.write(self.shown)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a line to the metrics, with the counters that place it."""
+        counters = {"phase": self.phase, "updates": self.updates, "env_steps": self.env_steps}
+        self.metrics.write(counters | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row))
+
+    def save(self, scratch: Path) -> None:
+        """Write a snapshot that ``restore`` continues from."""
+        facts = {"updates": self.updates, "env_steps": self.env_steps}
+        write_arrays(scratch / SNAPSHOT, to_arrays(self.learner.tensors()), facts)
+
+    def restore(self, scratch: Path) -> None:
+        """Continue from the last snapshot in ``scratch``, if there is one."""
+        if (scratch / SNAPSHOT).is_file():
+            arrays, facts = read_arrays(scratch / SNAPSHOT)
+            self.learner.load(to_tensors(arrays, self.device))
+            self.updates, self.env_steps = facts["updates"], facts["env_steps"]
+        self.metrics.rewind(updates=self.updates, env_steps=self.env_steps)
+
+    def stop_if_asked(self, report: Reporter, scratch: Path) -> None:
+        """Save and leave if a signal asked for it.
+
+        Raises:
+            InterruptedRunError: a signal came; the run can be resumed.
+        """
+        signal = report.interrupted()
+        if signal:
+            self.save(scratch)
+            raise InterruptedRunError(
+                signal,
+                f"stopped after {self.updates} updates; `{scratch}` keeps them",
+                hint="repeat the command with --resume to go on",
+            )

@@ -1,0 +1,77 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from awaccli.config.resolve import preset_names, resolve, setting_names
+from awaccli.config.settings import Settings
+from awaccli.errors import InputError, UsageError
+
+
+def test_flags_beat_set_beats_file_beats_preset_beats_inherited_beats_defaults(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text("[awac]\nlam = 4.0\ndiscount = 0.95\ntau = 0.04\nn_step = 4\n")
+    resolved = resolve(
+        inherited=[("the checkpoint", {"awac": {"lam": 6.0, "bc_updates": 6}})],
+        preset="paper-gym",
+        file=file,
+        assignments=["awac.tau=0.02", "awac.n_step=2"],
+        flags={"awac.n_step": 1, "awac.discount": None},
+    )
+    awac = resolved.settings.awac
+    assert (awac.n_step, awac.tau, awac.lam, awac.discount) == (1, 0.02, 4.0, 0.95)
+    assert awac.value == "sample"
+    assert awac.bc_updates == 6
+    assert awac.average == Settings().awac.average
+    assert resolved.origins["awac.n_step"] == "a flag"
+    assert resolved.origins["awac.tau"] == "--set"
+    assert resolved.origins["awac.value"] == "preset paper-gym"
+    assert "awac.average" not in resolved.origins
+
+
+@given(st.sampled_from(sorted(setting_names())))
+def test_a_partial_section_keeps_the_rest_of_the_tree_at_its_defaults(name):
+    default = Settings()
+    value = setting_names()[name]
+    if value is None or isinstance(value, list):
+        return
+    text = f'{name}="{value}"' if isinstance(value, str) else f"{name}={str(value).lower()}"
+    assert resolve(assignments=[text]).settings == default
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_resolves(preset):
+    resolve(preset=preset)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        ({"assignments": ["awac.lan=1"]}, "unknown setting `awac.lan` in --set", "`awac.lam`"),
+        ({"assignments": ["lam=1"]}, "unknown setting `lam`", "did you mean `awac.lam`?"),
+        ({"assignments": ["awac.lam"]}, "has no value", "section.name=value"),
+        ({"flags": {"awac.lam": -1.0}}, "setting `awac.lam` in a flag", None),
+        ({"preset": "smok"}, "unknown preset `smok`", "`smoke`"),
+    ],
+)
+def test_bad_settings_say_what_where_and_what_next(arguments, message, hint):
+    with pytest.raises(UsageError, match=message) as caught:
+        resolve(**arguments)
+    assert hint is None or hint in caught.value.hint
+
+
+def test_config_file_missing_or_broken_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        resolve(file=tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[awac\n")
+    with pytest.raises(InputError, match="cannot be read as TOML"):
+        resolve(file=broken)
+
+
+def test_infinity_and_none_have_words():
+    awac = resolve(assignments=["awac.lam=inf", "awac.advantage_cap=none"]).settings.awac
+    assert awac.lam == math.inf
+    assert awac.advantage_cap is None
+    assert Settings.model_validate_json(Settings(awac=awac).model_dump_json()).awac.lam == math.inf
