@@ -80,7 +80,9 @@ def make_episode() -> Callable[..., Episode]:
 
 @pytest.fixture
 def header() -> Header:
-    return Header(task=_task(), sources=(Source(kind="human", name="a"), Source(kind="policy", name="b", noise=0.1)))
+    return Header(
+        task=_task(), sources=(Source(kind="human", name="a"), Source(kind="policy", name="b", noise=0.1))
+    )
 
 
 @pytest.fixture

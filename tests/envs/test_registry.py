@@ -54,7 +54,7 @@ def test_options_replace_what_the_task_says():
         ("HalfCheeta-v5", "`HalfCheetah-v5`"),
         ("zzzzzz", "awac tasks"),
         ("no_such_package:Foo-v0", "no_such_package.py"),
-        ("toy_tasks:Toyy-v0", "`Toy-v0`"),
+        ("toy_tasks:Toyy-v0", "`toy_tasks:Toy-v0`"),
     ],
 )
 def test_unknown_tasks_come_with_a_suggestion(text, hint, toy):

@@ -208,20 +208,22 @@ class Dataset:
         table = self.episodes
         starts = np.cumsum(table.length, dtype=np.int64) - table.length
         if (table.length < 1).any() or (table.start != starts).any() or table.length.sum() != self.n_steps:
-            raise self._damaged(f"its episodes do not cover its {self.n_steps} steps one after the other")
+            raise _damaged(
+                self.path, f"its episodes do not cover its {self.n_steps} steps one after the other"
+            )
         if ((table.source < 0) | (table.source >= len(self.header.sources))).any():
-            raise self._damaged(f"an episode points to a source beyond its {len(self.header.sources)}")
+            raise _damaged(self.path, f"an episode points to a source beyond its {len(self.header.sources)}")
         if (table.end_reason > max(EndReason)).any():
-            raise self._damaged("an episode has an unknown end reason")
+            raise _damaged(self.path, "an episode has an unknown end reason")
         last = table.start + table.length - 1
         if not (self.column("steps/terminations") | self.column("steps/truncations"))[last].all():
-            raise self._damaged("an episode ends neither terminated nor truncated")
+            raise _damaged(self.path, "an episode ends neither terminated nor truncated")
 
     def _require_fields(self) -> None:
         task, specs = self.task, self.header.fields
         for name, dtype in REQUIRED.items():
             if name not in specs or specs[name].dtype != dtype:
-                raise self._damaged(f"the field {name} is not declared as {dtype}")
+                raise _damaged(self.path, f"the field {name} is not declared as {dtype}")
         widths = {
             "steps/observations": (task.observation_dim,),
             "final/observations": (task.observation_dim,),
@@ -230,24 +232,22 @@ class Dataset:
         }
         finals = [name.replace("steps/", "final/", 1) for name in self._below("steps/sim/")]
         if missing := [name for name in finals if name not in specs]:
-            raise self._damaged(f"the field {missing[0]} is not declared")
+            raise _damaged(self.path, f"the field {missing[0]} is not declared")
         for name, spec in specs.items():
             if name in REQUIRED and spec.shape != widths.get(name, ()):
-                raise self._damaged(
-                    f"{name} declares rows of {spec.shape}, the task has {widths.get(name, ())}"
+                raise _damaged(
+                    self.path, f"{name} declares rows of {spec.shape}, the task has {widths.get(name, ())}"
                 )
             found = self._store.info(name)
             if (found.dtype, found.shape[1:]) != (spec.dtype, spec.shape):
-                raise self._damaged(
-                    f"{name} is {found.dtype} {found.shape[1:]}, declared {spec.dtype} {spec.shape}"
+                raise _damaged(
+                    self.path,
+                    f"{name} is {found.dtype} {found.shape[1:]}, declared {spec.dtype} {spec.shape}",
                 )
             if found.shape[0] < self._rows(name):
-                raise self._damaged(f"{name} has {found.shape[0]} rows, {self._rows(name)} are committed")
-
-    def _damaged(self, what: str) -> DatasetError:
-        return DatasetError(
-            f"`{self.path}` is damaged: {what}", hint="restore it from a copy, or make it again"
-        )
+                raise _damaged(
+                    self.path, f"{name} has {found.shape[0]} rows, {self._rows(name)} are committed"
+                )
 
 
 def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
@@ -261,27 +261,33 @@ def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
         InputError: nothing there, or not an artifact of awac.
         DatasetError: not a dataset, unfinished, damaged, or of another format.
     """
+    if path.suffix == ".part" and path.exists() and not unfinished:
+        raise _unfinished(path)
     store = open_store(path)
+    header = Header.from_json(store.attributes(), origin=str(path))
     text = store.manifest()
-    if not unfinished and (path.suffix == ".part" or text is None):
-        raise DatasetError(
-            f"`{path}` is an unfinished dataset", hint="repeat the command that was writing it, with --resume"
-        )
+    if text is None and not unfinished:
+        raise _unfinished(path)
     manifest = Manifest.from_bytes(text, origin=str(path)) if text is not None else None
     if manifest is not None and path.is_dir():
         problems = damaged_files(path, manifest)
         if problems:
-            raise DatasetError(
-                f"`{path}` is damaged: {problems[0]}", hint="restore it from a copy, or make it again"
-            )
-    dataset = Dataset(path, store, Header.from_json(store.attributes(), origin=str(path)), manifest)
+            raise _damaged(path, problems[0])
+    dataset = Dataset(path, store, header, manifest)
     dataset.require_sound()
     if manifest is not None and manifest.id != dataset.id:
-        raise DatasetError(
-            f"`{path}` is damaged: its content id is {dataset.id[:12]}, its manifest says {manifest.id[:12]}",
-            hint="restore it from a copy, or make it again",
-        )
+        raise _damaged(path, f"its content id is {dataset.id[:12]}, its manifest says {manifest.id[:12]}")
     return dataset
+
+
+def _damaged(path: Path, what: str) -> DatasetError:
+    return DatasetError(f"`{path}` is damaged: {what}", hint="restore it from a copy, or make it again")
+
+
+def _unfinished(path: Path) -> DatasetError:
+    return DatasetError(
+        f"`{path}` is an unfinished dataset", hint="repeat the command that was writing it, with --resume"
+    )
 
 
 def _tail(name: str, depth: int) -> str:

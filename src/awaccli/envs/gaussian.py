@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -101,8 +102,8 @@ def _blocks(weight: np.ndarray) -> np.ndarray:
     Blocks stay below its threshold (9216 entries), so a process with 64 threads acts like a worker with one.
     """
     height, width = weight.shape
-    rows = min(height, max(1, _BLOCK_ENTRIES // width))
-    count = -(-height // rows)
+    count = math.ceil(height / max(1, _BLOCK_ENTRIES // width))
+    rows = math.ceil(height / count)
     padded = np.zeros((count * rows, width), np.float32)
     padded[:height] = weight
     return padded.reshape(count, rows, width)

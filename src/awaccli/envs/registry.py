@@ -111,7 +111,8 @@ def resolve_task(
     """
     spec = _named(text)
     arguments = {**spec.kwargs, **(kwargs or {})}
-    horizon = horizon or arguments.pop("max_episode_steps", None) or spec.horizon
+    from_kwargs = arguments.pop("max_episode_steps", spec.horizon)
+    horizon = from_kwargs if horizon is None else horizon
     if horizon is not None and (not isinstance(horizon, int) or horizon < 1):
         raise UsageError(
             f"horizon of task `{spec.name}` is {horizon!r}", hint="expected a whole number of steps, >= 1"
@@ -137,7 +138,7 @@ def _named(text: str) -> TaskSpec:
     if env_id not in registry:
         raise UsageError(
             f"unknown task `{text}`",
-            hint=closest(text, [*_TASKS, *registry])
+            hint=closest(text, [*_TASKS, *(f"{module}:{known}" if module else known for known in registry)])
             or "`awac tasks` lists short names; environments of other packages are written `package:Id-v0`",
         )
     return TaskSpec(name=_file_name(env_id), env_id=env_id, module=module or None)

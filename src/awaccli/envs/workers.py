@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from awaccli.config.task import TaskSpec
 from awaccli.envs.acting import ActorSpec
@@ -143,7 +144,7 @@ def _start() -> _Worker:
         **os.environ,
         **dict.fromkeys(_THREADS, "1"),
         # The same modules as here, those beside a user's script included.
-        "PYTHONPATH": os.pathsep.join(path or str(os.getcwd()) for path in sys.path),  # noqa: PTH109
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
     }
     # Blocked signals stay blocked across exec: a Ctrl-C or a cluster's warning reaches us alone, from the
     # worker's first moment on. Workers end when their connection does.

@@ -184,7 +184,8 @@ def _dataset_lines(found: DatasetInfo) -> list[str]:
         f"task       {found.task}: observations {found.observation_dim}, actions {found.action_dim}",
         f"content    {found.n_episodes} episodes, {found.n_steps} steps"
         + ("" if found.sealed else ", unfinished"),
-        "success    " + ", ".join(f"{name} {rate_text(getattr(success, name))}" for name in ("final", "any", "held")),
+        "success    "
+        + ", ".join(f"{name} {rate_text(getattr(success, name))}" for name in ("final", "any", "held")),
         f"return     mean {found.return_.mean:.2f}, from {found.return_.min:.2f} to {found.return_.max:.2f}",
         *(
             f"source {index}   {source['name']} ({source['kind']}, {source['episodes']} episodes)"

@@ -152,7 +152,8 @@ class ZarrArrays:
 
     def reopen(self, name: str, rows: int) -> None:
         """Open an array that is there and drop everything after ``rows``."""
-        array = zarr.open_array(self._path, path=name, mode="r+", zarr_format=3, config=_CONFIG)
+        # UPSTREAM: open_array(config=...) is ignored for an array that exists (zarr 3.1.6)
+        array = zarr.open_array(self._path, path=name, mode="r+", zarr_format=3).with_config(_CONFIG)
         if array.shape[0] < rows:
             raise DatasetError(f"`{self._path}`: {name} has {array.shape[0]} rows, {rows} were committed")
         array.resize((rows, *array.shape[1:]))

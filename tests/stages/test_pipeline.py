@@ -1,0 +1,137 @@
+import math
+
+import numpy as np
+import pytest
+
+from awaccli.artifacts.metrics import read_metrics
+from awaccli.config.settings import Execution
+from awaccli.data.dataset import open_dataset
+from awaccli.envs.registry import resolve_task
+from awaccli.episode import EndReason
+from awaccli.errors import DatasetError, InterruptedRunError, RunError, UsageError
+from awaccli.stages.finding import find_training_data
+from awaccli.stages.finetune import finetune
+from awaccli.stages.pretrain import pretrain
+
+
+@pytest.fixture
+def reference(chain):
+    """Return what an undisturbed run in one process makes."""
+    return chain("reference")
+
+
+def test_same_seed_gives_the_same_ids_in_another_folder_and_container_and_with_workers(chain, reference):
+    ids = reference.ids()
+    workers = Execution(workers=2, save_every=7, log_every=3, eval_every=6, eval_episodes=2)
+    assert chain("other", execution=workers, ending="h5").ids() == ids
+    assert chain("seed").ids(seed=1) != ids
+
+
+def test_every_stage_resumes_to_the_same_id_from_any_look_at_the_signal(chain, reference, stop_after, resume):
+    ids = reference.ids()
+    stopped = 0
+    for looks in (0, 1, 2, 3, 5, 8, 13, 21, 30):
+        interrupted = chain(f"stop-{looks}")
+        for attempt in range(12):
+            try:
+                report = stop_after(looks if attempt == 0 else 17)
+                found = interrupted.ids(existing=resume, report=report)
+                break
+            except InterruptedRunError:
+                stopped += 1
+        assert found == ids, f"stopped after {looks} looks"
+        assert not list(interrupted.folder.glob("*.part"))
+    assert stopped > 20
+
+
+def test_the_online_loop_counts_steps_and_updates_and_keeps_every_episode(reference):
+    start = reference.pretrain(reference.rollout(reference.collect()))
+    end = reference.finetune(start)
+    online = open_dataset(reference.path("finetuned-online"))
+    assert end.content.env_steps == online.n_steps == 25
+    assert end.content.updates == 10 + math.floor(1.0 * 25)
+    assert online.episode(-1).end_reason in (EndReason.STOPPED, EndReason.TERMINATED)
+    assert [ref.role for ref in end.content.data] == ["offline", "online"]
+    assert end.content.data[1].id == online.id
+    assert {source.id for source in online.header.sources} == {start.id}
+
+
+def test_fine_tuning_goes_on_from_a_fine_tuned_checkpoint_with_all_its_data(chain, reference):
+    first = reference.finetune(reference.pretrain(reference.rollout(reference.collect())))
+    data = find_training_data(first, [], data_dir=None, added=[])
+    assert (len(data.offline), len(data.online)) == (1, 1)
+    out = reference.path("again", "ckpt")
+    second = finetune(first, data, reference.settings, out, execution=reference.execution)
+    assert second.content.env_steps == 50
+    assert len(second.content.data) == 3
+    once, again = (open_dataset(reference.path(f"{name}-online", "zarr")) for name in ("finetuned", "again"))
+    assert not set(once.episodes.seed.tolist()) & set(again.episodes.seed.tolist())
+
+
+def test_a_growing_batch_round_needs_no_environment(reference):
+    data = reference.rollout(reference.collect())
+    start = reference.pretrain(data)
+    plan = reference.settings.finetune.model_copy(update={"env_steps": 0, "updates": 6})
+    settings = reference.settings.model_copy(update={"finetune": plan})
+    found = find_training_data(start, [], data_dir=None, added=[reference.path("demos")])
+    end = finetune(start, found, settings, reference.path("round", "ckpt"), execution=reference.execution)
+    assert (end.content.updates, end.content.env_steps) == (16, 0)
+    assert not reference.path("round-online").exists()
+
+
+def test_bc_rollout_keeps_demonstrations_and_says_who_acted(reference):
+    demos = reference.collect()
+    data = reference.rollout(demos)
+    assert data.n_episodes == 4 + 5
+    assert np.array_equal(data.column("episodes/sha256")[:4], demos.column("episodes/sha256"))
+    kinds = [(source.name, source.actions) for source in data.header.sources]
+    assert kinds == [("random", "mean"), ("toy-bc.ckpt", "mean"), ("toy-bc.ckpt", "sample")]
+    assert data.episodes.source.tolist() == [0] * 4 + [1, 2, 1, 2, 1]
+
+
+def test_metrics_hold_an_evaluation_at_online_step_0_and_diagnostics(chain):
+    observed = chain("observed", execution=Execution(log_every=5, eval_every=10, eval_episodes=2))
+    observed.finetune(observed.pretrain(observed.rollout(observed.collect())))
+    rows = read_metrics(observed.path("finetuned", "ckpt") / "metrics.jsonl")
+    evaluations = [row for row in rows if "eval/success_final" in row]
+    assert (evaluations[0]["env_steps"], evaluations[0]["updates"]) == (0, 10)
+    diagnostics = next(row for row in rows if "weights/ess" in row)
+    assert diagnostics["phase"] == "online"
+    assert 0 < diagnostics["weights/ess"] <= 1.0001
+    assert {"q/mean", "policy/std_mean", "batch/offline_share", "advantage/std"} <= diagnostics.keys()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_update(reference):
+    data = reference.rollout(reference.collect())
+    fast = reference.settings.awac.optimiser.model_copy(update={"critic_lr": 1e30})
+    settings = reference.settings.model_copy(
+        update={"awac": reference.settings.awac.model_copy(update={"optimiser": fast, "clamp_target": False})}
+    )
+    with pytest.raises(RunError, match=r"update \d+: loss/critic is (nan|inf)"):
+        pretrain([data], settings, reference.path("x", "ckpt"), execution=Execution(log_every=1))
+    assert not reference.path("x", "ckpt").exists()
+
+
+def test_sizes_that_do_not_fit_are_named(chain, reference):
+    start = reference.pretrain(reference.rollout(reference.collect()))
+    other = chain("wide")
+    other.task = resolve_task("wide_tasks:Wide-v0")
+    wide = other.collect()
+    with pytest.raises(DatasetError, match=r"observation_dim 4.*trained with 3"):
+        finetune(
+            start,
+            find_training_data(start, [wide.path], data_dir=None, added=[]),
+            other.settings,
+            other.path("f"),
+        )
+    with pytest.raises(DatasetError, match="do not fit: observation_dim 3 and 4"):
+        pretrain([open_dataset(reference.path("toy")), wide], other.settings, other.path("p", "ckpt"))
+
+
+def test_a_clone_has_nothing_to_go_on_with_online(reference):
+    reference.rollout(reference.collect())
+    from awaccli.artifacts.checkpoint import open_checkpoint
+
+    clone = open_checkpoint(reference.path("toy-bc", "ckpt"))
+    with pytest.raises(UsageError, match="no critic"):
+        reference.finetune(clone)
