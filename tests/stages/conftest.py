@@ -1,3 +1,4 @@
+import os
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,15 +61,16 @@ class StopAfter:
 class Chain:
     """The five stages on a toy task in one folder."""
 
-    def __init__(self, folder, *, execution=EXECUTION, ending="zarr", settings=SETTINGS):
-        self.folder, self.execution, self.settings = folder, execution, settings
-        self.ending = ending
+    def __init__(self, folder, *, execution=EXECUTION, ending="zarr", existing=Existing.REFUSE):
+        self.folder, self.execution, self.settings = folder, execution, SETTINGS
+        self.ending, self.existing = ending, existing
         self.task = resolve_task("toy_tasks:Toy-v0", success_key="reached")
 
     def path(self, stem, ending=None):
         return self.folder / f"{stem}.{ending or self.ending}"
 
     def _run(self, stage, *arguments, **options):
+        options.setdefault("existing", self.existing)
         return stage(*arguments, execution=self.execution, **options)
 
     def collect(self, **options):
@@ -99,11 +101,24 @@ class Chain:
         return [demos.id, data.id, pretrained.id, finetuned.id, self.evaluate(finetuned, **options)]
 
 
-@pytest.fixture
-def chain(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(TOYS)
-    monkeypatch.syspath_prepend(Path(__file__).parent / "toys")
+@pytest.fixture(scope="session", autouse=True)
+def _toys_and_no_power_cuts():
+    """Find the toys, and leave out fsync: half of the time, against power cuts that no test makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOYS)
+        patch.syspath_prepend(Path(__file__).parent / "toys")
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """Return what an undisturbed run in one process makes; what a test has made is there for the next."""
+    return Chain(tmp_path_factory.mktemp("reference"), existing=Existing.RESUME)
+
+
+@pytest.fixture
+def chain(tmp_path):
     def make(name, **options):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)

@@ -14,12 +14,6 @@ from awaccli.stages.finetune import finetune
 from awaccli.stages.pretrain import pretrain
 
 
-@pytest.fixture
-def reference(chain):
-    """Return what an undisturbed run in one process makes."""
-    return chain("reference")
-
-
 def test_same_seed_gives_the_same_ids_in_another_folder_and_container_and_with_workers(chain, reference):
     ids = reference.ids()
     workers = Execution(workers=2, save_every=7, log_every=3, eval_every=6, eval_episodes=2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
-from awaccli.algorithms.networks import GaussianPolicy, ObservationNormaliser, Spaces
+from awaccli.algorithms.networks import GaussianPolicy, ObservationNormaliser, Spaces, move_towards
 from awaccli.algorithms.state import copy_saved, make_adam, named_tensors
 from awaccli.config.settings import BcSettings
 from awaccli.protocols import Batch, PolicyWeights
@@ -31,7 +32,9 @@ class BehaviourCloning:
         self._spaces = spaces
         self._normaliser = ObservationNormaliser(spaces).to(device)
         self._policy = GaussianPolicy(spaces, settings.network, rng=stream(seed, "init", "policy")).to(device)
+        self._average = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         self._optimiser = make_adam(self._policy, None, settings.optimiser)
+        self._decay = settings.average
 
     def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:  # noqa: ARG002 - protocol
         """Return nothing: no draws are needed."""
@@ -45,6 +48,8 @@ class BehaviourCloning:
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)
         self._optimiser.step()
+        if self._decay:
+            move_towards(self._average, self._policy, step=1 - self._decay)
         return {"loss/policy": loss.detach()}
 
     @torch.no_grad()
@@ -55,12 +60,16 @@ class BehaviourCloning:
         return {name: float(value) for name, value in found.items()}
 
     def policy(self) -> PolicyWeights:
-        """Return the clone."""
-        return self._policy.weights(self._spaces, self._normaliser)
+        """Return the clone: the averaged one if ``settings.average``."""
+        acting = self._average if self._decay else self._policy
+        return acting.weights(self._spaces, self._normaliser)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the network, moments and observation statistics by name, as live views."""
-        return named_tensors({"normaliser": self._normaliser, "policy": self._policy}, self._optimiser)
+        modules = {"normaliser": self._normaliser, "policy": self._policy}
+        if self._decay:
+            modules["average"] = self._average
+        return named_tensors(modules, self._optimiser)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy a saved ``tensors()`` back in.

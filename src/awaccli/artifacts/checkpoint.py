@@ -90,7 +90,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     manifest = read_manifest(path)
     if manifest.kind != "checkpoint":
-        raise CheckpointError(f"`{path}` is a {manifest.kind}, not a checkpoint")
+        raise CheckpointError(
+            f"`{path}` is not a checkpoint, it is: {manifest.kind}",
+            hint="expected a .ckpt made by `awac pretrain`, `bc-rollout` or `finetune`",
+        )
     problems = damaged_files(path, manifest)
     if problems:
         raise CheckpointError(f"`{path}` is damaged: {problems[0]}", hint="restore it, or make it again")

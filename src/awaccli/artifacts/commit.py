@@ -73,11 +73,13 @@ def claimed(path: Path, recipe: Recipe, existing: Existing = Existing.REFUSE) ->
     _require_writable(path)
     with _locked(path):
         target = _resolve(path, recipe, existing)
-        if not target.finished and not target.resuming:
-            shutil.rmtree(target.scratch, ignore_errors=True)
-            target.scratch.mkdir()
-            (target.scratch / _RECIPE).write_text(recipe.model_dump_json())
+        if target.finished and existing is Existing.IF_CHANGED:
+            os.utime(path)
         try:
+            if not target.finished and not target.resuming:
+                shutil.rmtree(target.scratch, ignore_errors=True)
+                target.scratch.mkdir()
+                (target.scratch / _RECIPE).write_text(recipe.model_dump_json())
             yield target
         finally:
             _drop_if_empty(target.scratch)
@@ -95,7 +97,9 @@ def _resolve(path: Path, recipe: Recipe, existing: Existing) -> Target:
     if path.exists() and existing is not Existing.OVERWRITE and _is_finished(path, recipe, existing):
         return Target(path, scratch, resuming=False, finished=True)
     resuming = (
-        scratch.exists() and existing is not Existing.OVERWRITE and _is_resumable(scratch, recipe, existing)
+        _holds_progress(scratch)
+        and existing is not Existing.OVERWRITE
+        and _is_resumable(scratch, recipe, existing)
     )
     return Target(path, scratch, resuming=resuming, finished=False)
 
@@ -111,8 +115,6 @@ def _is_finished(path: Path, recipe: Recipe, existing: Existing) -> bool:
     except InputError:
         same = False
     if same:
-        if existing is Existing.IF_CHANGED:
-            os.utime(path)
         return True
     if existing is Existing.RESUME:
         raise OutputExistsError(
@@ -155,11 +157,17 @@ def describe_progress(scratch: Path) -> str:
 
 
 def _require_writable(path: Path) -> None:
+    if path.name in ("", ".."):
+        raise UsageError(f"`{path}` is a folder, not the name of an output", hint="e.g. -o relocate.zarr")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"the folder `{folder}` does not exist", hint=f"mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"the folder `{folder}` cannot be written", hint="choose another -o/--output")
+        raise _unwritable(folder)
+
+
+def _unwritable(folder: Path) -> UsageError:
+    return UsageError(f"the folder `{folder}` cannot be written", hint="choose another -o/--output")
 
 
 @contextmanager
@@ -167,7 +175,10 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold a lock beside ``path`` that the kernel frees when this process dies."""
     lock = path.with_name(f".{path.name}.lock")
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except (FileNotFoundError, PermissionError) as error:
+            raise _unwritable(path.absolute().parent) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -188,8 +199,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _drop_if_empty(scratch: Path) -> None:
-    if scratch.is_dir() and {entry.name for entry in scratch.iterdir()} <= {_RECIPE}:
+    if scratch.is_dir() and not _holds_progress(scratch):
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _holds_progress(scratch: Path) -> bool:
+    return scratch.is_dir() and any(entry.name != _RECIPE for entry in scratch.iterdir())
 
 
 def _sync_tree(root: Path) -> None:
@@ -234,7 +249,7 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ It is canonical JSON that ends in its own SHA-256, so a flipped byte in the mani
 from __future__ import annotations
 
 import datetime as dt
+import difflib
+import functools
 import hashlib
 import json
 import os
@@ -15,6 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -130,7 +133,8 @@ class Manifest(_Record):
             return cls.model_validate_json(body)
         except ValidationError as error:
             raise InputError(
-                f"the manifest of `{origin}` is not one this version reads: {error.errors()[0]['msg']}"
+                f"the manifest of `{origin}` is not one this version reads: {error.errors()[0]['msg']}",
+                hint="it was made by another version of awac; `run.versions` in it names which",
             ) from error
 
     def reference(self, role: str) -> InputRef:
@@ -175,7 +179,8 @@ def damaged_files(root: Path, manifest: Manifest) -> list[str]:
     return problems
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Return the installed versions of the packages that decide numbers."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -183,7 +188,7 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)
 
 
 class Clock:
@@ -204,7 +209,7 @@ class Clock:
         return Run(
             started=self._started.isoformat(timespec="seconds"),
             wall_s=round(self.elapsed_s, 3),
-            versions=versions(),
+            versions=dict(versions()),
             platform=f"{platform.system()}-{platform.machine()}",
             execution=self._execution.model_dump(mode="json"),
             mode=mode,
@@ -227,7 +232,10 @@ def read_manifest(path: Path) -> Manifest:
     try:
         text = _manifest_bytes(path)
     except OSError as error:
-        raise InputError(f"`{path}` cannot be read: {error.strerror or error}") from error
+        raise InputError(
+            f"`{path}` cannot be read: {error.strerror or error}",
+            hint="restore it from a copy, or make it again",
+        ) from error
     if text is None:
         raise InputError(
             f"`{path}` is not an awac artifact: it has no manifest",
@@ -259,8 +267,10 @@ def _manifest_in_hdf5(path: Path) -> bytes | None:
         return bytes(embedded[()]) if isinstance(embedded, h5py.Dataset) else None
 
 
-def _missing_hint(path: Path) -> str | None:
-    part = path.with_name(path.name + ".part")
+def _missing_hint(path: Path) -> str:
+    part = path.with_name(path.name + ".part") if path.name else path
     if part.exists():
         return f"`{part}` is an unfinished run: repeat its command with --resume"
-    return None
+    beside = [entry.name for entry in path.parent.glob("*")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"did you mean `{path.with_name(near[0])}`?" if near else f"nothing like it in `{path.parent}`"

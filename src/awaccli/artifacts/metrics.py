@@ -22,6 +22,8 @@ class MetricsLog:
 
     def rewind(self, *, updates: int, env_steps: int = 0) -> None:
         """Drop what was logged after a snapshot, so that a resumed run repeats no line."""
+        if not self._path.is_file():
+            return
         kept = [row for row in read_metrics(self._path) if _not_after(row, updates, env_steps)]
         self._path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 

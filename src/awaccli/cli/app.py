@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
+import signal
 import sys
+import traceback
+from typing import Any, NoReturn
 
 import typer
+from typer.main import get_command
 
 from awaccli.cli.bc_rollout import bc_rollout
 from awaccli.cli.collect_demos import collect_demos
 from awaccli.cli.compare import compare
 from awaccli.cli.config import config_app
-from awaccli.cli.console import complain
+from awaccli.cli.console import LOG, ImmediateStop, abandon_stdout, complain
 from awaccli.cli.evaluate import evaluate
 from awaccli.cli.finetune import finetune
 from awaccli.cli.info import info
 from awaccli.cli.pretrain import pretrain
 from awaccli.cli.tasks import tasks
-from awaccli.errors import AwacError, exit_code_of, exit_code_table
+from awaccli.errors import AwacError, InterruptedRunError, RunError, exit_code_of, exit_code_table
+
+_KEPT = "what was committed is safe; "
+_MACHINE_SAYS_NO = {
+    errno.ENOSPC: f"{_KEPT}free some space, then repeat the command with --resume",
+    errno.EDQUOT: f"{_KEPT}free some of your quota, then repeat the command with --resume",
+    errno.EFBIG: f"{_KEPT}raise the limit on file sizes (ulimit -f), then repeat the command with --resume",
+    errno.EIO: "the disk failed; look at the system's log",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EACCES: "you may not read or write it: check its owner and mode, or choose another folder",
+    errno.EPERM: "you may not do that: check its owner and mode, or choose another folder",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n), or use fewer --workers",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, a file was expected",
+    errno.ENOMEM: "out of memory: try a smaller --batch-size, or fewer --workers",
+    errno.EAGAIN: "the system starts no more processes: use fewer --workers",
+}
+"""What to do about refusals of the operating system; other OSErrors are bugs."""
 
 _EXIT_CODES = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in exit_code_table().items())
 
@@ -60,11 +84,61 @@ def root(
     """A few demonstrations in, a competent robot policy out; every step in between is a file."""
 
 
-def main() -> None:
+@functools.cache
+def command() -> Any:
+    """Return all commands as Typer parses them."""
+    return get_command(app)
+
+
+def main() -> NoReturn:
     """Run the command line; the one place where errors become exit codes."""
+    # NUMERICS: none. Threads that wait by spinning make updates four times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
     try:
-        app()
-    except AwacError as error:
-        complain(error)
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - nothing may be written at exit
-        sys.exit(exit_code_of(error))
+        command()(prog_name="awac")
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # where nobody reads its help, Typer ends with 1
+            return _complain_about(end.__context__)
+        return end.code if isinstance(end.code, int) else 0
+    except (Exception, ImmediateStop) as error:  # noqa: BLE001 - the last door
+        return _complain_about(error)
+    return 0
+
+
+def _complain_about(problem: BaseException) -> int:
+    """Say what went wrong, in the user's words where it has a known cause; return the exit code."""
+    error = _known(problem)
+    if error is None:
+        traceback.print_exception(problem)
+        error = AwacError(
+            "this is a bug in awac, not in what you did",
+            hint="please report it with the lines above, the command, and `awac --version`",
+        )
+    else:
+        LOG.debug("where it happened", exc_info=problem)
+    if isinstance(problem, OSError):
+        abandon_stdout()
+    complain(error)
+    return exit_code_of(error)
+
+
+def _known(problem: BaseException) -> AwacError | None:
+    """Return the error with a clear cause that ``problem`` is, or None: a bug."""
+    match problem:
+        case AwacError():
+            return problem
+        case ImmediateStop():
+            return InterruptedRunError(problem.signal)
+        case BrokenPipeError():
+            return InterruptedRunError(signal.SIGPIPE, "")
+        case MemoryError():
+            return RunError("out of memory", hint="try a smaller --batch-size, or fewer --workers")
+        case OSError(errno=int(code), filename=place) if code in _MACHINE_SAYS_NO:
+            where = f"`{place}`: " if place else ""
+            return RunError(f"{where}{os.strerror(code)}", hint=_MACHINE_SAYS_NO[code])
+        case _:
+            return None

@@ -9,7 +9,7 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
-from awaccli.cli.makers import announce, default_output, existing, plan
+from awaccli.cli.makers import DATASET, announce, existing, output_path, plan
 from awaccli.config.resolve import default_preset, load_preset, resolve
 from awaccli.config.settings import BcSettings, RolloutSettings
 
@@ -40,6 +40,7 @@ def bc_rollout(
     dry_run: opt.DryRun = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
 ) -> None:
     """Clone demonstrations and roll the clone out.
@@ -48,9 +49,9 @@ def bc_rollout(
 
     Example: awac bc-rollout --demos demos.zarr -n 500 -o relocate.zarr
     """
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
     from awaccli.data.dataset import open_dataset
 
-    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
     dataset = open_dataset(opt.one_path(demos, "dataset"))
     standard = default_preset(dataset.task.reward_kind)
     settings = resolve(
@@ -67,7 +68,7 @@ def bc_rollout(
             "bc.batch_size": batch_size,
         },
     ).settings
-    out = output or default_output(dataset.task.spec.name, ".zarr")
+    out = output_path(output, DATASET, f"{dataset.task.spec.name}.zarr")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(workers, threads, device)
     if dry_run:

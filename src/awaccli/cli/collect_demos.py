@@ -8,7 +8,7 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
-from awaccli.cli.makers import announce, default_output, existing, plan, task_spec
+from awaccli.cli.makers import DATASET, announce, existing, output_path, plan, task_spec
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import CollectSettings
 
@@ -45,12 +45,14 @@ def collect_demos(
     dry_run: opt.DryRun = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
 ) -> None:
     """Record episodes of a policy as a dataset.
 
     Example: awac collect-demos relocate -n 25 --noise 0.1 -o demos.zarr
     """
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
     settings = resolve(
         preset=preset,
         file=config,
@@ -67,10 +69,9 @@ def collect_demos(
         },
     ).settings.collect
     spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
-    out = output or default_output(spec.name, "-demos.zarr")
+    out = output_path(output, DATASET, f"{spec.name}-demos.zarr")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(workers, "1")
-    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
     from awaccli.stages import collect_demos as stage
 
     if dry_run:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from awaccli.errors import AwacError, InterruptedRunError
 from awaccli.protocols import Progress
 
+LOG = logging.getLogger("awaccli")
 _PLAIN_INTERVAL_S = 10.0
+_VERBOSE_INTERVAL_S = 1.0
 _SHOWN = {
     "success": "success {:.0%}",
     "loss/policy": "policy loss {:.2f}",
@@ -30,8 +33,16 @@ def emit(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_stdout()
         raise InterruptedRunError(signal.SIGPIPE, "") from None
+
+
+def abandon_stdout() -> None:
+    """Send what stdout still holds nowhere, so that Python's flush at exit cannot fail."""
+    with suppress(OSError, ValueError):
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+        os.close(sink)
 
 
 def emit_json(value: Mapping[str, Any]) -> None:
@@ -67,6 +78,14 @@ def _pad(cell: str, width: int, column: int) -> str:
     return cell.ljust(width) if column == 0 else cell.rjust(width)
 
 
+class ImmediateStop(BaseException):
+    """A signal that ends the program now; no ``except Exception`` of an environment may hold it up."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted")
+        self.signal = signal_number
+
+
 class Signals:
     """The signals a run reacts to: noted while a long loop is open, fatal at once outside of one."""
 
@@ -82,7 +101,7 @@ class Signals:
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's protocol
         number = number if number in (signal.SIGINT, signal.SIGTERM) else signal.SIGTERM
         if self.received or not self._open_loops:
-            raise InterruptedRunError(number, "interrupted")
+            raise ImmediateStop(number)
         self.received = number
         print("stopping after saving; once more to stop at once", file=sys.stderr)
 
@@ -97,11 +116,12 @@ class Signals:
 
 
 class PlainReporter:
-    """Progress as a line every ten seconds: for pipes, logs and CI."""
+    """Progress as a line every ten seconds (one, where verbose): for pipes, logs and CI."""
 
-    def __init__(self, signals: Signals, *, quiet: bool = False) -> None:
+    def __init__(self, signals: Signals, *, quiet: bool = False, verbose: bool = False) -> None:
         self._signals = signals
         self._quiet = quiet
+        self.interval_s = _VERBOSE_INTERVAL_S if verbose else _PLAIN_INTERVAL_S
 
     @contextmanager
     def phase(self, title: str, total: int, unit: str) -> Iterator[Progress]:
@@ -133,7 +153,7 @@ class _PlainProgress:
         now = time.monotonic()
         if self._first is None:
             self._first = done
-        if now - self._said < _PLAIN_INTERVAL_S:
+        if now - self._said < self._reporter.interval_s:
             return
         self._said = now
         rate = (done - self._first) / (now - self._started)
@@ -184,8 +204,11 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def reporter(*, quiet: bool, time_limit_s: float | None = None) -> PlainReporter:
-    """Return the reporter that fits this terminal, and start minding signals."""
+def reporter(*, quiet: bool, verbose: bool, time_limit_s: float | None = None) -> PlainReporter:
+    """Return the reporter that fits this terminal, and start minding signals and log messages."""
+    if verbose:
+        LOG.addHandler(logging.StreamHandler(sys.stderr))
+        LOG.setLevel(logging.DEBUG)
     signals = Signals(time_limit_s)
     kind = RichReporter if sys.stderr.isatty() and not quiet else PlainReporter
-    return kind(signals, quiet=quiet)
+    return kind(signals, quiet=quiet, verbose=verbose)

@@ -9,10 +9,10 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import emit, emit_json, reporter
-from awaccli.cli.makers import existing, plan, task_spec
+from awaccli.cli.makers import EVALUATION, existing, output_path, plan, task_spec
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import EvaluateSettings
-from awaccli.errors import CheckError
+from awaccli.errors import CheckError, UsageError
 
 
 def evaluate(
@@ -44,20 +44,22 @@ def evaluate(
     dry_run: opt.DryRun = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
 ) -> None:
     """Roll out a policy and count success at any step, at the last step, and held.
 
     Example: awac eval finetuned.ckpt -n 100 --min-success 0.9
     """
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
     opt.choice("--success", success, ("any", "final", "held"))
+    out = output_path(output, EVALUATION, "") if output else None
     settings = resolve(
         preset=preset,
         file=config,
         assignments=assign,
         flags={"evaluate.episodes": episodes, "evaluate.actions": actions},
     ).settings.evaluate
-    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(workers, "1")
     from awaccli.artifacts.checkpoint import open_checkpoint
@@ -67,12 +69,17 @@ def evaluate(
     spec = None
     if task is not None:
         spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
+    elif env_kwargs or horizon or obs_keys or success_key:
+        raise UsageError(
+            "--env-kwargs, --horizon, --obs-keys and --success-key describe the --task, which is not given",
+            hint="name the task too, or leave them out: the checkpoint knows its own",
+        )
     if dry_run:
-        recipe = stage.evaluate_recipe(opened, settings, stage.task_of(opened, spec), seed=seed)
-        plan(recipe, output or Path("-"), when, {"episodes": settings.episodes}, as_json=as_json)
+        recipe = stage.planned(opened, settings, spec, seed=seed)
+        plan(recipe, out, when, {"episodes": settings.episodes}, as_json=as_json)
         return
     result = stage.evaluate(
-        opened, settings, output, task=spec, seed=seed, execution=run, existing=when, report=report
+        opened, settings, out, task=spec, seed=seed, execution=run, existing=when, report=report
     )
     if as_json:
         emit_json(result.for_readers())

@@ -9,7 +9,7 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
-from awaccli.cli.makers import announce, default_output, existing, plan
+from awaccli.cli.makers import CHECKPOINT, DATASET, announce, existing, output_path, plan
 from awaccli.config.resolve import default_preset, load_preset, resolve
 from awaccli.config.settings import FinetuneSettings
 
@@ -59,6 +59,7 @@ def finetune(
     dry_run: opt.DryRun = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
 ) -> None:
     """Go on from a checkpoint online; every new episode is kept as a dataset.
@@ -68,8 +69,8 @@ def finetune(
     On a robot without a simulator, in rounds:
     awac finetune policy.ckpt --add-data round.zarr --env-steps 0 --updates 2000
     """
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
     opt.refuse_temperature(temperature)
-    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
     from awaccli.artifacts.checkpoint import open_checkpoint
     from awaccli.stages.finding import find_training_data
 
@@ -100,24 +101,25 @@ def finetune(
             "awac.n_step": n_step,
         },
     ).settings
-    out = output or default_output(first.spec.name, "-finetuned.ckpt")
+    out = output_path(output, CHECKPOINT, f"{first.spec.name}-finetuned.ckpt")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(
         workers, threads, device, eval_every=eval_every, eval_episodes=eval_episodes, save_every=save_every
     )
     from awaccli.stages import finetune as stage
 
+    online = output_path(save_online or stage.default_online_path(out), DATASET, "")
     if dry_run:
-        recipe = stage.finetune_recipe(start, found, settings, seed=seed)
-        online = save_online or stage.default_online_path(out)
-        plan(recipe, out, when, stage.cost(settings.finetune), as_json=as_json, others=[online])
+        recipe = stage.planned(start, found, settings, out, online, seed=seed, existing=when)
+        others = [online] if settings.finetune.env_steps else []
+        plan(recipe, out, when, stage.cost(settings.finetune), as_json=as_json, others=others)
         return
     stage.finetune(
         start,
         found,
         settings,
         out,
-        online_out=save_online,
+        online_out=online,
         seed=seed,
         execution=run,
         existing=when,

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from awaccli.config.task import TaskSpec
     from awaccli.data.dataset import Dataset
 
+_KWARGS_EXAMPLE = """e.g. --env-kwargs '{"max_episode_steps": 100}'"""
+DATASET, CHECKPOINT, EVALUATION = (".zarr", ".h5", ".hdf5"), (".ckpt",), (".json",)
+"""Endings of artifacts by kind: every reader tells kinds apart by them."""
+
 
 def existing(*, overwrite: bool, resume: bool, if_changed: bool) -> Existing:
     """Return what to do about an output that is there."""
     from awaccli.artifacts.commit import Existing
 
     if overwrite + resume + if_changed > 1:
-        raise UsageError("--overwrite, --resume and --if-changed exclude each other")
+        raise UsageError("--overwrite, --resume and --if-changed exclude each other", hint="keep one of them")
     if overwrite:
         return Existing.OVERWRITE
     if resume:
@@ -42,7 +46,7 @@ def announce(path: Path, *, as_json: bool) -> None:
 
 def plan(
     recipe: Recipe,
-    out: Path,
+    out: Path | None,
     when: Existing,
     cost: Mapping[str, Any],
     *,
@@ -52,11 +56,11 @@ def plan(
     """Print what a command would do, having checked that it could."""
     from awaccli.artifacts.commit import check_free
 
-    there = check_free(out, recipe, when)
+    there = out is not None and check_free(out, recipe, when)
     facts = {
         "schema_version": 1,
         "stage": recipe.stage,
-        "output": str(out),
+        "output": str(out) if out else None,
         "also": [str(path) for path in others],
         "already_there": there,
         "recipe_key": recipe.key,
@@ -68,7 +72,10 @@ def plan(
     if as_json:
         emit_json(facts)
         return
-    emit(f"would make {out} by {recipe.stage}, seed {recipe.seed}" + (" (already there)" if there else ""))
+    what = f"make {out} by {recipe.stage}" if out else f"run {recipe.stage}, keeping no file"
+    emit(f"would {what}, seed {recipe.seed}" + (" (already there)" if there else ""))
+    for path in others:
+        emit(f"  also makes: {path}")
     for name, value in cost.items():
         emit(f"  {name}: {value}")
     for ref in recipe.inputs:
@@ -97,11 +104,9 @@ def _json_object(text: str | None) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UsageError(
-            f"--env-kwargs is not JSON: {error}", hint="""e.g. '{"max_episode_steps": 100}'"""
-        ) from error
+        raise UsageError(f"--env-kwargs is not JSON: {error}", hint=_KWARGS_EXAMPLE) from error
     if not isinstance(value, dict):
-        raise UsageError("--env-kwargs: expected a JSON object")
+        raise UsageError(f"--env-kwargs {text}: expected a JSON object", hint=_KWARGS_EXAMPLE)
     return value
 
 
@@ -112,6 +117,16 @@ def open_all(given: Sequence[Path]) -> list[Dataset]:
     return [open_dataset(path) for path in given]
 
 
-def default_output(stem: str, ending: str) -> Path:
-    """Return a plain name in the current folder, also where the stem is a Gymnasium id."""
-    return Path(f"{stem.replace('/', '-').lower()}{ending}")
+def output_path(given: Path | None, endings: tuple[str, ...], default: str) -> Path:
+    """Return where the result goes: the given path, or a plain name in the current folder.
+
+    Raises:
+        UsageError: the ending says that it is something else.
+    """
+    path = given or Path(default.replace("/", "-").lower())
+    if path.suffix not in endings:
+        raise UsageError(
+            f"`{path}` cannot be the output: its name must end in {' or '.join(endings)}",
+            hint=f"e.g. -o {path.stem or 'result'}{endings[0]}",
+        )
+    return path

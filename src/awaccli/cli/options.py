@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from awaccli.config.resolve import did_you_mean, field_help
 from awaccli.config.settings import AwacSettings, Execution, FinetuneSettings
@@ -20,18 +20,24 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def setting(model: type[BaseModel], field: str, *flags: str) -> Any:
-    """Return a Typer option for a setting: its help is the model's."""
-    return typer.Option(*flags, help=field_help(model, field), show_default=False)
+    """Return a Typer option for a setting: its help, bounds and default are the model's."""
+    text = field_help(model, field)
+    return typer.Option(*flags, help=text[0].upper() + text[1:], show_default=False)
 
 
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="What to make [default: a plain name in this folder].")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random stream.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, metavar="<int>", help="Seed of every random stream, from 0.")
+]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="Named settings; see `awac config presets`.")]
 Assign = Annotated[
-    list[str], typer.Option("--set", help="Any setting: section.name=value; see `awac config show`.")
+    list[str],
+    typer.Option(
+        "--set", metavar="<name=value>", help="Any setting: section.name=value; see `awac config show`."
+    ),
 ]
 Workers = Annotated[
     str, typer.Option("--workers", help="Processes that step environments: a number, or auto.")
@@ -49,6 +55,9 @@ IfChanged = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only warnings and errors.")]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="More progress, log messages, and tracebacks of errors.")
+]
 TimeLimit = Annotated[
     str | None, typer.Option("--time-limit", help="Save and stop after this long, e.g. 3h50m; exit 143.")
 ]
@@ -85,20 +94,30 @@ def refuse_temperature(value: float | None) -> None:
 
 
 def execution(workers: str, threads: str, device: str = "cpu", **monitoring: int) -> Execution:
-    """Return how to run, with `auto` counted as the cores that this process may use."""
-    return Execution(
-        workers=_count("--workers", workers),
-        threads=_count("--threads", threads),
-        device=device,
-        **monitoring,
-    )
+    """Return how to run, with `auto` counted as the cores that this process may use.
+
+    Raises:
+        UsageError: a number is out of bounds.
+    """
+    counts = {"workers": _count("--workers", workers), "threads": _count("--threads", threads)}
+    try:
+        return Execution(**counts, **monitoring, device=device)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise UsageError(
+            f"--{name.replace('_', '-')} {first['input']}: {first['msg']}", hint=field_help(Execution, name)
+        ) from error
 
 
 def _count(flag: str, text: str) -> int:
     if text == "auto":
         return len(os.sched_getaffinity(0))
     if not text.isdigit() or int(text) < 1:
-        raise UsageError(f"{flag} {text}: expected auto or a number from 1")
+        raise UsageError(
+            f"{flag} {text} is no count",
+            hint="expected a number from 1, or auto: the cores this process may use",
+        )
     return int(text)
 
 
@@ -108,7 +127,9 @@ def seconds(text: str | None) -> float | None:
         return None
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        raise UsageError(f"--time-limit {text}: expected hours, minutes, seconds, e.g. 3h50m")
+        raise UsageError(
+            f"--time-limit {text} is no duration", hint="expected hours, minutes, seconds: e.g. 3h50m or 90s"
+        )
     hours, minutes, rest = (int(part or 0) for part in match.groups())
     return 3600.0 * hours + 60.0 * minutes + rest
 
@@ -140,7 +161,10 @@ def one_path(value: Path, what: str) -> Path:
     """Return a single artifact path, `-` replaced by stdin's one line."""
     found = paths([value], what)
     if len(found) > 1:
-        raise UsageError(f"stdin names {len(found)} artifacts, expected one {what}")
+        raise UsageError(
+            f"stdin names {len(found)} artifacts, expected one {what}",
+            hint="name it as an argument instead of -",
+        )
     return found[0]
 
 

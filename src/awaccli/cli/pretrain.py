@@ -9,7 +9,7 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
-from awaccli.cli.makers import announce, default_output, existing, open_all, plan
+from awaccli.cli.makers import CHECKPOINT, announce, existing, open_all, output_path, plan
 from awaccli.config.resolve import default_preset, load_preset, resolve
 from awaccli.config.settings import PretrainSettings
 
@@ -42,15 +42,16 @@ def pretrain(
     dry_run: opt.DryRun = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
 ) -> None:
     """Train on datasets, without stepping an environment.
 
     Example: awac pretrain --data relocate.zarr --updates 25000 -o pretrained.ckpt
     """
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
     opt.refuse_temperature(temperature)
     opt.choice("--algo", algo, ALGORITHMS)
-    report = reporter(quiet=quiet, time_limit_s=opt.seconds(time_limit))
     datasets = open_all(opt.paths(data, "dataset"))
     standard = default_preset(datasets[0].task.reward_kind)
     section = "bc" if algo == "bc" else "pretrain"
@@ -68,7 +69,7 @@ def pretrain(
         },
     ).settings
     ending = "-bc.ckpt" if algo == "bc" else "-pretrained.ckpt"
-    out = output or default_output(datasets[0].task.spec.name, ending)
+    out = output_path(output, CHECKPOINT, f"{datasets[0].task.spec.name}{ending}")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(
         workers, threads, device, eval_every=eval_every, eval_episodes=eval_episodes, save_every=save_every

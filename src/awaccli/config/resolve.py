@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,7 @@ from awaccli.config.settings import Settings
 from awaccli.errors import InputError, UsageError
 
 Flat = dict[str, Any]
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,14 @@ def _load_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"config file `{path}` does not exist") from None
+        raise InputError(
+            f"config file `{path}` does not exist",
+            hint="settings can be given by --set section.name=value too",
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"config file `{path}` cannot be read as TOML: {error}") from error
+        raise InputError(
+            f"config file `{path}` cannot be read as TOML: {error}", hint="expected e.g. [awac] and lam = 0.3"
+        ) from error
 
 
 def _parse_assignment(text: str) -> tuple[str, Any]:
@@ -155,7 +161,20 @@ def _build(values: Flat, origins: Mapping[str, str]) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         place = f" in {origins[name]}" if name in origins else ""
-        raise UsageError(f"setting `{name}`{place}: {first['msg']}, not {first['input']!r}") from error
+        raise UsageError(
+            f"setting `{name}`{place}: {first['msg']}, not {first['input']!r}", hint=_about(name)
+        ) from error
+
+
+def _about(name: str) -> str:
+    """Return a setting's own words, for hints."""
+    node: Any = Settings()
+    *sections, leaf = name.split(".")
+    for section in sections:
+        node = getattr(node, section, None)
+    if isinstance(node, BaseModel) and leaf in type(node).model_fields:
+        return f"{name}: {field_help(type(node), leaf)}"
+    return "`awac config show` lists all settings"
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +189,11 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def field_help(model: type[BaseModel], field: str) -> str:
-    """Return a setting's help text with its default, for flags and documentation."""
+    """Return a setting's help text with its choices, bounds and default, for flags and documentation."""
     info = model.model_fields[field]
-    return f"{info.description} [default: {info.default}]"
+    facts = [] if info.default is None else [f"default: {str(info.default).lower()}"]
+    if get_origin(info.annotation) is Literal:
+        facts.append("|".join(get_args(info.annotation)))
+    for bound in info.metadata:
+        facts += [f"{sign} {getattr(bound, name)}" for name, sign in _BOUNDS.items() if hasattr(bound, name)]
+    return f"{info.description} [{'; '.join(facts)}]" if facts else str(info.description)

@@ -84,6 +84,9 @@ class BcSettings(_Section):
 
     updates: int = Field(default=5_000, ge=0, description="gradient updates of behaviour cloning")
     batch_size: int = Field(default=256, ge=1, description="transitions per update of behaviour cloning")
+    average: float = Field(
+        default=0.0, ge=0, lt=1, description="decay of the averaged clone that acts; 0: the clone itself"
+    )
     network: NetworkSettings = Field(default=NetworkSettings(normalize_observations=True))
     optimiser: OptimiserSettings = Field(default=OptimiserSettings(policy_lr=1e-3))
 
@@ -143,6 +146,10 @@ class FinetuneSettings(_Section):
     offline_ratio: Annotated[Share | None, BeforeValidator(_none)] = Field(
         default=None, description="share of offline rows in a batch; none: uniform over all data"
     )
+    success_ratio: Share = Field(
+        default=0.0,
+        description="share of each batch drawn from episodes that end in success, offline or online",
+    )
     episodes_per_round: int = Field(default=5, ge=1, description="whole episodes collected between updates")
     warmup_steps: int = Field(default=0, ge=0, description="environment steps before the first update")
     capacity: int = Field(default=1_000_000, ge=1, description="online transitions kept")
@@ -152,7 +159,9 @@ class CollectSettings(_Section):
     """Recording episodes with a policy."""
 
     episodes: int = Field(default=25, ge=1, description="episodes to keep")
-    policy: str = Field(default="expert", description="expert, random, a checkpoint, or module:attribute")
+    policy: str = Field(
+        default="expert", description="who acts: expert, random, a checkpoint, or module:attribute"
+    )
     actions: Actions = Field(default="mean", description="act by the mean or by samples of the policy")
     noise: float = Field(
         default=0.0, ge=0, description="std of Gaussian noise added to actions (box is 2 wide)"

@@ -54,11 +54,11 @@ class ReplayBuffer:
         self._capacity = capacity
         self._device = torch.device(device)
         width = 2 * self.task.observation_dim + self.task.action_dim + 3
-        rows = [
-            np.empty((0, width), np.float32),
-            *(self._rows_of(Rollouts.of_dataset(data)) for data in offline),
-        ]
+        rollouts = [Rollouts.of_dataset(data) for data in offline]
+        rows = [np.empty((0, width), np.float32), *map(self._rows_of, rollouts)]
         self._rows = torch.from_numpy(np.concatenate(rows)).to(self._device)
+        self._succeeded = np.concatenate([np.empty(0, bool), *map(_in_success, rollouts)])
+        self._successes = np.flatnonzero(self._succeeded)
         self.n_offline = len(self._rows)
         """Transitions from the datasets."""
         self.n_online = 0
@@ -69,7 +69,8 @@ class ReplayBuffer:
         """Add online episodes, in order."""
         if not episodes:
             return
-        rows = self._rows_of(Rollouts.of_episodes(episodes))
+        rollouts = Rollouts.of_episodes(episodes)
+        rows = self._rows_of(rollouts)
         self._reserve(min(self._written + len(rows), self._capacity))
         places = (self._written + np.arange(len(rows))) % self._capacity
         self._written += len(rows)
@@ -77,8 +78,16 @@ class ReplayBuffer:
         kept = slice(-self._capacity, None)
         index = torch.from_numpy(self.n_offline + places[kept]).to(self._device)
         self._rows.index_copy_(0, index, torch.from_numpy(rows[kept]).to(self._device))
+        self._succeeded[self.n_offline + places[kept]] = _in_success(rollouts)[kept]
+        self._successes = np.flatnonzero(self._succeeded[: self.n_offline + self.n_online])
 
-    def sample(self, rng: np.random.Generator, batch_size: int, offline_ratio: float | None = None) -> Batch:
+    def sample(
+        self,
+        rng: np.random.Generator,
+        batch_size: int,
+        offline_ratio: float | None = None,
+        success_ratio: float = 0.0,
+    ) -> Batch:
         """Draw a batch with replacement.
 
         Args:
@@ -86,6 +95,8 @@ class ReplayBuffer:
             batch_size: B.
             offline_ratio: share of offline rows, in [0, 1]; None: uniform over all rows. A side that is empty
                 leaves its share to the other.
+            success_ratio: share of the batch, in [0, 1], that is drawn first, from all episodes that end in
+                success; ``offline_ratio`` shares out the rest. Where no episode succeeds it is 0.
 
         Raises:
             DatasetError: the buffer is empty.
@@ -93,12 +104,16 @@ class ReplayBuffer:
         total = self.n_offline + self.n_online
         if total == 0:
             raise DatasetError("no transitions to learn from", hint="give --data, or collect before updating")
+        n_success = round(success_ratio * batch_size) if len(self._successes) else 0
+        parts = [self._successes[rng.integers(len(self._successes), size=n_success)]] if n_success else []
+        rest = batch_size - n_success
         if offline_ratio is None or self.n_offline == 0 or self.n_online == 0:
-            return self.gather(rng.integers(total, size=batch_size))
-        n_offline = round(offline_ratio * batch_size)
-        offline = rng.integers(self.n_offline, size=n_offline)
-        online = rng.integers(self.n_offline, total, size=batch_size - n_offline)
-        return self.gather(np.concatenate([offline, online]))
+            parts.append(rng.integers(total, size=rest))
+        else:
+            n_offline = round(offline_ratio * rest)
+            parts.append(rng.integers(self.n_offline, size=n_offline))
+            parts.append(rng.integers(self.n_offline, total, size=rest - n_offline))
+        return self.gather(np.concatenate(parts))
 
     def gather(self, indices: np.ndarray) -> Batch:
         """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``."""
@@ -133,6 +148,12 @@ class ReplayBuffer:
         grown = torch.empty((self.n_offline + room, self._rows.shape[1]), device=self._device)
         grown[: len(self._rows)] = self._rows
         self._rows = grown
+        self._succeeded = np.pad(self._succeeded, (0, len(grown) - len(self._succeeded)))
+
+
+def _in_success(rollouts: Rollouts) -> np.ndarray:
+    """Return for every step whether its episode ends in success, bool [N]."""
+    return np.repeat(rollouts.succeeded, rollouts.lengths)
 
 
 def _common_task(offline: Sequence[Dataset], task: TaskFacts | None) -> TaskFacts:

@@ -196,7 +196,10 @@ class Dataset:
             step = row - int(self.episodes.start[episode])
         else:
             episode, step = row, int(self.episodes.length[row])
-        raise DatasetError(f"`{self.path}`: {name} is not finite in episode {episode}, step {step}")
+        raise DatasetError(
+            f"`{self.path}`: {name} is not finite in episode {episode}, step {step}",
+            hint="nothing can be learned from it: find out what recorded it, and record it again",
+        )
 
     def require_sound(self) -> None:
         """Check what every reader relies on: fields as declared, and an index that covers all steps once.
@@ -274,6 +277,8 @@ def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
         if problems:
             raise _damaged(path, problems[0])
     dataset = Dataset(path, store, header, manifest)
+    if manifest is not None and dataset.n_episodes == 0:
+        raise DatasetError(f"`{path}` holds no episode", hint="a dataset has at least one: make it again")
     dataset.require_sound()
     if manifest is not None and manifest.id != dataset.id:
         raise _damaged(path, f"its content id is {dataset.id[:12]}, its manifest says {manifest.id[:12]}")

@@ -117,7 +117,8 @@ def _user_starter(spec: ActorSpec) -> Callable[[np.random.Generator], Act]:
             name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
         ]
         raise UsageError(
-            f"`{module_name}` has no function or class `{attribute}`", hint=closest(attribute, public)
+            f"`{module_name}` has no function or class `{attribute}`",
+            hint=closest(attribute, public) or f"it has {', '.join(public) or 'none'}",
         )
     required = _required_parameters(found, spec.policy)
     if required > 1:

@@ -73,6 +73,7 @@ class _Recording:
         self._steps: list[Step] = []
         self._positions: list[tuple[np.ndarray, np.ndarray]] = []
         self._where = f"task `{simulation.task.name}`, episode {job.index}"
+        self._again = f"to see it again: env.reset(seed={self._seed}); earlier episodes are kept for --resume"
 
     def run(self) -> Episode:
         self._observe(self._reset())
@@ -116,7 +117,8 @@ class _Recording:
             raise self._env_failed(error) from error
         if not np.isfinite(step.reward):
             raise RunError(
-                f"{self._where}, step {len(self._steps)}: the environment's reward is {step.reward}"
+                f"{self._where}, step {len(self._steps)}: the environment's reward is {step.reward}",
+                hint=self._again,
             )
         return step
 
@@ -124,7 +126,8 @@ class _Recording:
         if not np.isfinite(observation).all():
             raise RunError(
                 f"{self._where}, step {len(self._observations)}: the environment's observation is not finite "
-                f"in entries {np.flatnonzero(~np.isfinite(observation)).tolist()}"
+                f"in entries {np.flatnonzero(~np.isfinite(observation)).tolist()}",
+                hint=self._again,
             )
         self._observations.append(observation)
         if self._full and self._state:
@@ -144,7 +147,8 @@ class _Recording:
 
     def _env_failed(self, error: Exception) -> RunError:
         return RunError(
-            f"{self._where}, step {len(self._steps)}: the environment raised {type(error).__name__}: {error}"
+            f"{self._where}, step {len(self._steps)}: the environment raised {type(error).__name__}: {error}",
+            hint=self._again,
         )
 
     def _policy_failed(self, what: str) -> RunError:

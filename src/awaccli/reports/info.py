@@ -9,10 +9,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from awaccli.artifacts.checkpoint import Checkpoint, open_checkpoint
+from awaccli.artifacts.commit import describe_progress
 from awaccli.artifacts.manifest import Manifest, Recipe, read_manifest
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, SuccessRates, open_evaluation
-from awaccli.errors import DatasetError
+from awaccli.errors import DatasetError, InputError
+from awaccli.reports.kind import kind_of
 from awaccli.reports.success import dataset_outcome, evaluation_text, rate_text
 
 
@@ -87,14 +89,24 @@ def info(path: Path) -> DatasetInfo | CheckpointInfo | EvaluationInfo:
     Raises:
         InputError: nothing there, or not an artifact.
     """
-    if path.suffix == ".part":
-        return _dataset_info(open_dataset(path, unfinished=True))
-    manifest = read_manifest(path)
-    if manifest.kind == "dataset":
-        return _dataset_info(open_dataset(path))
-    if manifest.kind == "checkpoint":
-        return _checkpoint_info(open_checkpoint(path))
-    return EvaluationInfo(**_common(path, manifest), evaluation=open_evaluation(path))
+    if path.suffix == ".part" and path.is_dir():
+        return _unfinished_info(path)
+    match kind_of(path):
+        case "dataset":
+            return _dataset_info(open_dataset(path))
+        case "checkpoint":
+            return _checkpoint_info(open_checkpoint(path))
+        case "evaluation":
+            return EvaluationInfo(**_common(path, read_manifest(path)), evaluation=open_evaluation(path))
+
+
+def _unfinished_info(path: Path) -> DatasetInfo:
+    if not (path / "zarr.json").is_file():
+        raise InputError(
+            f"`{path}` is an unfinished run without episodes ({describe_progress(path)})",
+            hint="repeat its command with --resume to go on",
+        )
+    return _dataset_info(open_dataset(path, unfinished=True))
 
 
 def _common(path: Path, manifest: Manifest) -> dict[str, Any]:
@@ -119,7 +131,9 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
 def _dataset_info(dataset: Dataset) -> DatasetInfo:
     manifest, header, table = dataset.manifest, dataset.header, dataset.episodes
     if dataset.n_episodes == 0:
-        raise DatasetError(f"`{dataset.path}` holds no episode yet")
+        raise DatasetError(
+            f"`{dataset.path}` holds no episode yet", hint="repeat the command that writes it, with --resume"
+        )
     common: dict[str, Any] = {"id": dataset.id, "path": str(dataset.path), "task": dataset.task.spec.name}
     return DatasetInfo(
         **common | {"recipe": _recipe(manifest.recipe) if manifest else None},

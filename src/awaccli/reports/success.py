@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from awaccli.artifacts.manifest import read_manifest
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, Outcome, Rate, open_evaluation, outcome_of
 from awaccli.errors import InputError
+from awaccli.reports.kind import kind_of
 
 HEADER = ("", "actions", "episodes", "final success", "any step", "held", "return")
 
@@ -48,10 +48,10 @@ def evaluation_text(evaluation: Evaluation) -> str:
     """Return an evaluation as lines that a person reads."""
     result = evaluation.outcome
     success = result.success
+    how = f"{evaluation.actions} actions, seed {evaluation.seed}"
     return "\n".join(
         [
-            f"{evaluation.task}: {result.episodes} episodes, {evaluation.actions} actions, "
-            f"seed {evaluation.seed}",
+            f"{evaluation.task}: {result.episodes} episodes, {how}",
             f"success at the last step  {rate_text(success.final)}",
             f"success at any step       {rate_text(success.any)}",
             f"success held              {rate_text(success.held)}",
@@ -71,7 +71,7 @@ def comparison(paths: Sequence[Path]) -> list[Row]:
 
 
 def _row(path: Path) -> Row:
-    match read_manifest(path).kind:
+    match kind_of(path):
         case "evaluation":
             evaluation = open_evaluation(path)
             return Row(name=path.stem, actions=evaluation.actions, outcome=evaluation.outcome)

@@ -72,7 +72,10 @@ def bc_rollout(
 def bc_rollout_recipe(demos: Dataset, settings: Settings, *, seed: int) -> Recipe:
     """Return what ``bc_rollout`` would make, without making it."""
     if demos.task.spec.env_id is None:
-        raise DatasetError(f"`{demos.path}` has no simulator behind it: a clone of it cannot be rolled out")
+        raise DatasetError(
+            f"`{demos.path}` has no simulator behind it: a clone of it cannot be rolled out",
+            hint=f"clone it only: awac pretrain --algo bc --data {demos.path}",
+        )
     return Recipe(
         stage="bc-rollout",
         version=VERSION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Existing, claimed
@@ -15,13 +15,15 @@ from awaccli.artifacts.tensors import write_policy
 from awaccli.config.settings import EvaluateSettings, Execution
 from awaccli.config.task import TaskFacts, TaskSpec
 from awaccli.data.evaluation import Evaluation, Outcome, open_evaluation, outcome
-from awaccli.envs.acting import ActorSpec
+from awaccli.envs.acting import ActorSpec, load_actor
 from awaccli.envs.rollout import Job, Rollouts
 from awaccli.envs.simulation import describe
 from awaccli.errors import CheckpointError, InterruptedRunError
 from awaccli.protocols import SILENT, Reporter
 from awaccli.seeding import integer
-from awaccli.stages.training import Training
+
+if TYPE_CHECKING:  # acting needs no torch: `awac eval` starts in a fraction of the time
+    from awaccli.stages.training import Training
 
 VERSION = 1
 _PHASE = "eval"
@@ -71,6 +73,15 @@ def evaluate_recipe(
     )
 
 
+def planned(
+    checkpoint: Checkpoint, settings: EvaluateSettings, task: TaskSpec | None, *, seed: int
+) -> Recipe:
+    """Return the recipe of a run, having checked that the policy fits the task; for dry runs."""
+    facts = describe(task_of(checkpoint, task))
+    load_actor(_actor(checkpoint, settings), facts)
+    return evaluate_recipe(checkpoint, settings, facts.spec, seed=seed)
+
+
 def task_of(checkpoint: Checkpoint, task: TaskSpec | None) -> TaskSpec:
     """Return the task to measure on: ``task``, or the checkpoint's own.
 
@@ -94,7 +105,7 @@ def _measure(
     execution: Execution,
     report: Reporter,
 ) -> Evaluation:
-    actor = ActorSpec(policy=f"file:{checkpoint.policy_path.absolute()}", actions=settings.actions)
+    actor = _actor(checkpoint, settings)
     with Rollouts(facts.spec, workers=execution.workers) as rollouts:
         result = measure(rollouts, actor, facts, episodes=settings.episodes, seed=seed, report=report)
     return Evaluation(
@@ -108,6 +119,10 @@ def _measure(
         deterministic=settings.actions == "mean",
         outcome=result,
     )
+
+
+def _actor(checkpoint: Checkpoint, settings: EvaluateSettings) -> ActorSpec:
+    return ActorSpec(policy=f"file:{checkpoint.policy_path.absolute()}", actions=settings.actions)
 
 
 def measure(
@@ -126,7 +141,11 @@ def measure(
             successes += bool(episode.success[-1])
             progress.update(len(done), success=successes / len(done))
             if signal := report.interrupted():
-                raise InterruptedRunError(signal, f"stopped after {len(done)} of {episodes} episodes")
+                raise InterruptedRunError(
+                    signal,
+                    f"stopped after {len(done)} of {episodes} episodes",
+                    hint="an evaluation keeps nothing: repeat the command",
+                )
     return outcome(done, facts)
 
 

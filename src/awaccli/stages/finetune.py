@@ -16,11 +16,12 @@ from awaccli.artifacts.checkpoint import (
     open_checkpoint,
     write_checkpoint,
 )
-from awaccli.artifacts.commit import Existing, Target, claimed
+from awaccli.artifacts.commit import Existing, Target, check_free, claimed
 from awaccli.artifacts.manifest import Clock, Recipe
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, FinetuneSettings, Settings
 from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.envs.simulation import describe
 from awaccli.errors import DatasetError, UsageError
 from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import prepare, to_arrays
@@ -85,6 +86,8 @@ def finetune(
         target = stack.enter_context(claimed(out, recipe, existing))
         if target.finished:
             return open_checkpoint(out)
+        if settings.finetune.env_steps:
+            _check_online(out, online_out, recipe, existing)
         training = _make_training(checkpoint, data, settings, target, seed=seed, execution=execution)
         gained = []
         facts = agreed_task(data.all)
@@ -114,7 +117,8 @@ def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settin
         if getattr(facts, name) != getattr(content, name):
             raise DatasetError(
                 f"`{data.all[0].path}` has {name} {getattr(facts, name)}, "
-                f"`{checkpoint.path}` was trained with {getattr(content, name)}"
+                f"`{checkpoint.path}` was trained with {getattr(content, name)}",
+                hint="give data of the checkpoint's task, recorded with the same --obs-keys",
             )
     if content.algo == "bc":
         raise UsageError(
@@ -153,6 +157,33 @@ def online_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"stage": "finetune-online"})
 
 
+def planned(
+    checkpoint: Checkpoint,
+    data: TrainingData,
+    settings: Settings,
+    out: Path,
+    online_out: Path,
+    *,
+    seed: int,
+    existing: Existing,
+) -> Recipe:
+    """Return the recipe of a run, having checked its environment and where its episodes go; for dry runs."""
+    recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
+    if settings.finetune.env_steps:
+        describe(agreed_task(data.all).spec)
+        _check_online(out, online_out, recipe, existing)
+    return recipe
+
+
+def _check_online(out: Path, online_out: Path, recipe: Recipe, existing: Existing) -> None:
+    if online_out.absolute() == out.absolute():
+        raise UsageError(
+            f"`{out}` cannot be both the checkpoint and its online dataset",
+            hint="name one with --save-online",
+        )
+    check_free(online_out, online_recipe(recipe), existing)
+
+
 def _make_training(
     checkpoint: Checkpoint,
     data: TrainingData,
@@ -178,6 +209,7 @@ def _make_training(
         seed=seed,
         batch_size=plan.batch_size,
         offline_ratio=plan.offline_ratio,
+        success_ratio=plan.success_ratio,
         execution=execution,
         device=device,
         metrics=MetricsLog(target.scratch / METRICS),

@@ -147,16 +147,18 @@ class OnlineRounds:
             Job(index, self.training.seed, f"online-{start}", max_steps=budget)
             for index in range(len(log.episodes), len(log.episodes) + count)
         ]
-        for episode in log.rollouts.run([actor], jobs):
-            log.add(episode if len(episode) <= budget else episode.cut(budget))
-            budget -= len(log.episodes[-1])
-            if report.interrupted():
-                log.flush()
-                self.training.stop_if_asked(report, self.target.scratch)
-            if budget == 0:
-                break
+        try:
+            for episode in log.rollouts.run([actor], jobs):
+                log.add(episode if len(episode) <= budget else episode.cut(budget))
+                budget -= len(log.episodes[-1])
+                if report.interrupted():
+                    log.flush()
+                    self.training.stop_if_asked(report, self.target.scratch)
+                if budget == 0:
+                    break
+        finally:
+            policy.unlink()
         log.flush()
-        policy.unlink()
 
     def _learn_from(self, episodes: Sequence[Episode]) -> None:
         self.training.buffer.extend(episodes)

@@ -84,6 +84,7 @@ def _train(
         seed=recipe.seed,
         batch_size=schedule.batch_size,
         offline_ratio=None,
+        success_ratio=0.0,
         execution=execution,
         device=device,
         metrics=MetricsLog(target.scratch / METRICS),

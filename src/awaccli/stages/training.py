@@ -40,6 +40,7 @@ class Training:
     seed: int
     batch_size: int
     offline_ratio: float | None
+    success_ratio: float
     execution: Execution
     device: str
     metrics: MetricsLog
@@ -84,7 +85,7 @@ class Training:
 
     def _draw(self, purpose: str) -> tuple[Batch, dict[str, torch.Tensor]]:
         rng = stream(self.seed, purpose, self.updates)
-        batch = self.buffer.sample(rng, self.batch_size, self.offline_ratio)
+        batch = self.buffer.sample(rng, self.batch_size, self.offline_ratio, self.success_ratio)
         shapes = self.learner.noise_shapes(self.batch_size)
         draws = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
         return batch, to_tensors(draws, self.device)
@@ -111,7 +112,9 @@ class Training:
         write_arrays(scratch / SNAPSHOT, to_arrays(self.learner.tensors()), facts)
 
     def restore(self, scratch: Path) -> None:
-        """Continue from the last snapshot in ``scratch``, if there is one."""
+        """Continue from the last snapshot in ``scratch``, if there is one; drop what else a kill left."""
+        for leftover in scratch.glob("policy-*.safetensors"):
+            leftover.unlink()
         if (scratch / SNAPSHOT).is_file():
             arrays, facts = read_arrays(scratch / SNAPSHOT)
             self.learner.load(to_tensors(arrays, self.device))

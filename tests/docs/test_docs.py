@@ -1,0 +1,330 @@
+"""The documentation against the code: blocks run, tables say what the code says, links lead somewhere."""
+
+import ast
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+
+from awaccli.algorithms.awac import Awac
+from awaccli.algorithms.bc import BehaviourCloning
+from awaccli.algorithms.networks import Spaces
+from awaccli.cli.app import app
+from awaccli.config.resolve import _flatten, load_preset, preset_names, resolve, setting_names
+from awaccli.config.settings import AwacSettings, BcSettings, NetworkSettings, Settings
+from awaccli.data.columns import REQUIRED
+from awaccli.envs.registry import list_tasks
+from awaccli.episode import EndReason
+from awaccli.errors import exit_code_table
+from awaccli.protocols import Batch
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md")) + [page for page in [ROOT / "README.md"] if page.is_file()]
+
+_NOT_RUN = re.compile(r"<!-- not run: \S.*-->$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    excused: bool
+    """The line above says why it is not run."""
+
+    def __str__(self):
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page):
+    """Return the fenced blocks of a page."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    found, start = [], None
+    for number, line in enumerate(lines):
+        if not line.startswith("```"):
+            continue
+        if start is None:
+            start = number
+            continue
+        before = next((text for text in reversed(lines[:start]) if text.strip()), "")
+        text = "\n".join(lines[start + 1 : number]) + "\n"
+        found.append(Block(page, start + 2, lines[start][3:].strip(), text, bool(_NOT_RUN.match(before))))
+        start = None
+    assert start is None, f"{page.name}:{start + 1}: a fence is not closed"
+    return found
+
+
+def table(page, heading, columns):
+    """Return the rows of the first table after ``heading``, the header left out, as lists of cells."""
+    text = f"\n{(DOCS / page).read_text(encoding='utf-8')}".split(f"\n{heading}\n", 1)[1]
+    lines = text[text.index("\n|") + 1 :].splitlines()
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        assert len(cells) == columns, line
+        rows.append(cells)
+    return rows[2:]
+
+
+PYTHON_PAGES = [page for page in PAGES if any(b.language == "python" and not b.excused for b in blocks(page))]
+GENERATED = re.compile(r"\.(egg-info|zarr|ckpt|part|venv)/|__pycache__")
+SHELL = {"sh", "bash", "console", "make"}
+SHELL_BLOCKS = [b for page in PAGES for b in blocks(page) if b.language in SHELL and not b.excused]
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
+def test_python_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    known = set(sys.modules)
+    namespace = {"__name__": "documentation"}
+    try:
+        for block in blocks(page):
+            if block.language != "python" or block.excused:
+                continue
+            if name := re.match(r"# (\w+\.py)\n", block.text):  # a file that the reader is told to make
+                (tmp_path / name[1]).write_text(block.text)
+                continue
+            padded = "\n" * (block.line - 1) + block.text
+            exec(compile(padded, str(page), "exec"), namespace)
+    finally:
+        for name in set(sys.modules) - known:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+                del sys.modules[name]
+
+
+@pytest.mark.parametrize("block", SHELL_BLOCKS, ids=str)
+def test_shell_lines_are_what_the_command_line_understands(block):
+    for words in awac_calls(block.text):
+        command, arguments = find_command(words)
+        try:
+            context = command.make_context("awac", arguments)
+        except Exception as error:  # noqa: BLE001 - typer's own classes are private
+            pytest.fail(f"{block}: awac {shlex.join(words)}: {error}")
+        except SystemExit:
+            continue  # --help and --version
+        resolve(assignments=context.params.get("assign") or [], preset=context.params.get("preset"))
+
+
+def test_toml_blocks_are_settings(tmp_path):
+    for block in (b for page in PAGES for b in blocks(page) if b.language == "toml"):
+        file = tmp_path / "block.toml"
+        file.write_text(block.text)
+        resolve(file=file)
+
+
+def test_every_command_and_flag_is_in_the_reference():
+    page = DOCS / "cli.md"
+    assert page.is_file(), "make docs writes it"
+    text = page.read_text(encoding="utf-8")
+    missing = []
+    for name, command in commands():
+        missing += [] if f"awac {name}" in text else [f"awac {name}"]
+        visible = [
+            p for p in command.params if not getattr(p, "hidden", False) and p.param_type_name == "option"
+        ]
+        flags = {flag for p in visible for flag in (*p.opts, *p.secondary_opts) if flag.startswith("--")}
+        missing += [
+            f"awac {name} {flag}" for flag in sorted(flags) if not re.search(rf"{flag}(?![\w-])", text)
+        ]
+    assert not missing
+
+
+def test_settings_that_pages_name_exist():
+    known = setting_names()
+    sections = {name[: end.start()] for name in known for end in re.finditer(r"\.|$", name)}
+    pattern = re.compile(rf"`((?:{'|'.join(type(Settings()).model_fields)})\.[a-z_.]+)[ `]")
+    for page in PAGES:
+        named = pattern.findall(page.read_text(encoding="utf-8"))
+        files = {name for name in named if name.endswith((".py", ".zarr", ".toml", ".ckpt"))}
+        assert set(named) - files <= sections, page.name
+
+
+def test_the_table_of_presets_is_what_the_files_say():
+    presets = ["released-hand", "paper-hand", "paper-gym", "smoke"]
+    assert sorted(presets) == preset_names()
+    flat = {name: dict(_flatten(load_preset(name))) for name in presets}
+    rows = {cells[0].strip("`"): cells[1:] for cells in table("algorithms.md", "### Values", 6)}
+    assert rows.keys() == set().union(*flat.values())
+    for name, (default, *cells) in rows.items():
+        assert default == shown(setting_names()[name]), name
+        assert cells == [shown(flat[p][name]) if name in flat[p] else "·" for p in presets], name
+
+
+def test_every_deviation_in_the_source_has_a_row_and_every_row_its_comment():
+    marked = set()
+    for file in (ROOT / "src").rglob("*.py"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
+            if "# DEVIATION:" in line:
+                marked.add(f"`{file.name}: {enclosing_function(file, number)}`")
+    rows = table("algorithms.md", "## Deviations from the paper", 5)
+    assert {cells[1] for cells in rows} == marked
+    assert [cells[0] for cells in rows] == [str(number + 1) for number in range(len(rows))]
+
+
+def test_every_logged_number_is_explained_and_no_other():
+    documented = {cells[0].strip("`") for cells in table("algorithms.md", "## Metrics", 2)}
+    spaces = Spaces(3, np.zeros(2), np.ones(2))
+    network = NetworkSettings(policy_hidden=(4,), critic_hidden=(4,))
+    settings = AwacSettings(network=network, bc_updates=1)
+    awac = Awac(settings, spaces, reward_range=(-1.0, 0.0), seed=0)
+    bc = BehaviourCloning(BcSettings(network=network), spaces, seed=0)
+    produced = set()
+    for learner in (awac, bc):
+        noise = {name: torch.zeros(shape) for name, shape in learner.noise_shapes(4).items()}
+        produced |= learner.update(batch(), noise).keys() | learner.diagnose(batch(), noise).keys()
+    for file in ("evaluate.py", "training.py"):
+        source = (ROOT / "src/awaccli/stages" / file).read_text(encoding="utf-8")
+        produced |= set(re.findall(r'"(eval/\w+)"', source))
+    assert documented == produced | {"phase", "updates", "env_steps", "wall_s"}
+
+
+def test_the_table_of_fields_is_what_is_stored():
+    rows = table("dataset-format.md", "## Arrays", 4)
+    assert {name.strip("`"): dtype.strip("`") for name, dtype, *_ in rows} == dict(REQUIRED)
+
+
+def test_end_reasons_exit_codes_and_tasks_are_those_of_the_code():
+    reasons = table("dataset-format.md", "### End reasons", 3)
+    assert [(int(code), name.strip("`")) for code, name, _ in reasons] == [
+        (r.value, r.name) for r in EndReason
+    ]
+    codes = table("troubleshooting.md", "## Exit codes", 3)
+    assert {int(code): meaning for code, meaning, _ in codes} == exit_code_table()
+    rows = [[cell.strip("`") for cell in cells] for cells in table("tasks.md", "# Tasks", 6)]
+    named = {(name, env_id, int(horizon), expert[:3]) for name, env_id, horizon, _, _, expert in rows}
+    known = {(t.name, t.env_id, t.horizon, "yes" if t.has_expert else "no") for t in list_tasks()}
+    assert named == known
+
+
+def test_every_file_of_the_source_rooms_is_known_to_the_page_on_architecture():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "src/awaccli"
+    rooms = [entry.name for entry in package.iterdir() if (entry / "__init__.py").is_file()]
+    assert [room for room in rooms if f"`{room}/`" not in text] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert target.is_relative_to(ROOT), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_index():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in DOCS.glob("*.md") if f"]({page.name})" not in index] == ["README.md"]
+
+
+def test_no_file_names_a_place_on_somebodys_machine():
+    places = [f"/{name}/" for name in ("work", "root", "home")]
+    folders = ("docs", "src", "tests", "examples", "datasets", "benchmarks", ".ci")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
+    files += [file for file in ROOT.iterdir() if not file.name.startswith(".")]
+    kinds = {".py", ".md", ".toml", ".txt", ""}
+    texts = [f for f in files if f.suffix in kinds and f.is_file() and not GENERATED.search(str(f))]
+    found = [
+        f"{file.relative_to(ROOT)}: {place}"
+        for file in texts
+        for place in places
+        if re.search(rf"(?<![\w.\])]){place}", file.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert not found
+
+
+def awac_calls(text):
+    """Return the words of every `awac` call in shell lines or Make recipes, pipes taken apart."""
+    text = re.sub(r"\\\n\s*", " ", text)
+    calls = []
+    for line in text.splitlines():
+        lexer = shlex.shlex(line.removeprefix("$ ").strip(), posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        lexer.commenters = "#"
+        current = None
+        for word in lexer:
+            if word == "awac" and current is None:
+                current = []
+                calls.append(current)
+            elif set(word) <= set("();<>|&"):
+                current = None
+            elif current is not None:
+                current.append(word)
+    return [call for call in calls if call]
+
+
+def commands(group=None, prefix=""):
+    """Return every visible command of the command line with its name, those of groups too."""
+    group = group or typer.main.get_command(app)
+    found = []
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found += commands(command, f"{prefix}{name} ")
+        elif not command.hidden:
+            found.append((prefix + name, command))
+    return found
+
+
+def find_command(words):
+    """Return the command that the words name, and its arguments."""
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"awac has no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, list(words)
+
+
+def shown(value):
+    """Return a setting's value as the tables write it."""
+    if isinstance(value, list | tuple):
+        return f"{len(value)} x {value[0]}"
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def enclosing_function(file, line):
+    """Return the name of the innermost function around a line."""
+    functions = [
+        n for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.FunctionDef)
+    ]
+    around = [f for f in functions if f.lineno <= line <= f.end_lineno]
+    return max(around, key=lambda function: function.lineno).name
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def batch():
+    """Return four transitions of zeros."""
+    return Batch(
+        observations=torch.zeros(4, 3),
+        actions=torch.zeros(4, 2),
+        rewards=torch.zeros(4),
+        bootstraps=torch.ones(4),
+        next_observations=torch.zeros(4, 3),
+        returns=torch.zeros(4),
+        offline=torch.ones(4, dtype=torch.bool),
+    )
