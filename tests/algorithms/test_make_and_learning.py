@@ -18,11 +18,13 @@ OPTIMISER = OptimiserSettings(policy_lr=3e-3, critic_lr=3e-3, weight_decay=0)
 STATISTICS = ObservationStatistics(np.zeros(2), np.full(2, 0.58), -np.ones(2), np.ones(2))
 
 
-def learner(algo, **awac):
-    settings = Settings(
-        bc=BcSettings(network=NETWORK, optimiser=OPTIMISER),
-        awac=AwacSettings(network=NETWORK, optimiser=OPTIMISER, **awac),
-    )
+def learner(algo, **changes):
+    """Make a learner; ``changes`` are settings of its own section."""
+    shared = {"network": NETWORK, "optimiser": OPTIMISER}
+    section = AwacSettings if algo == "awac" else BcSettings
+    settings = Settings(bc=BcSettings(**shared), awac=AwacSettings(**shared))
+    if changes:
+        settings = settings.model_copy(update={algo: section(**shared, **changes)})
     return make_learner(
         algo,
         settings,
@@ -77,6 +79,19 @@ def test_bc_resumes_exactly():
     for one in (first, second):
         one.update(minibatch(data, 9), {})
     assert all(torch.equal(tensor, second.tensors()[name]) for name, tensor in first.tensors().items())
+
+
+def test_an_averaged_clone_trails_the_plain_one():
+    data = logged_bandit()
+    plain = learner("bc")
+    averaged = learner("bc", average=0.75)
+    expected = plain.tensors()["policy.head.bias"].clone()
+    for k in range(3):
+        for one in (plain, averaged):
+            one.update(minibatch(data, k), {})
+        expected.lerp_(plain.tensors()["policy.head.bias"], 0.25)
+    assert averaged.policy().arrays["mean.bias"] == pytest.approx(expected.numpy(), rel=1e-6)
+    assert torch.equal(averaged.tensors()["policy.head.bias"], plain.tensors()["policy.head.bias"])
 
 
 def best_action(states):

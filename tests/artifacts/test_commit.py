@@ -61,7 +61,7 @@ def test_resume_with_other_settings_is_refused(tmp_path, recipe, manifest):
 
 def test_an_unfinished_run_stops_a_new_one_and_is_continued_by_resume(tmp_path, recipe):
     path = tmp_path / "x.ckpt"
-    with pytest.raises(RuntimeError), claimed(path, recipe) as target:
+    with pytest.raises(RuntimeError), claimed(path, recipe) as target:  # noqa: PT012 - leaving by an error is what is tested
         (target.scratch / "progress").write_text("half")
         raise RuntimeError
     with pytest.raises(OutputExistsError, match=r"unfinished run \(pretrain"), claimed(path, recipe):

@@ -37,7 +37,7 @@ def test_opening_something_else_as_a_checkpoint(tmp_path, manifest):
     folder = tmp_path / "d.zarr"
     folder.mkdir()
     (folder / "manifest.json").write_bytes(manifest.model_copy(update={"kind": "dataset"}).to_bytes())
-    with pytest.raises(CheckpointError, match="is a dataset, not a checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint, it is: dataset"):
         open_checkpoint(folder)
     with pytest.raises(InputError, match="does not exist"):
         open_checkpoint(tmp_path / "none.ckpt")

@@ -17,7 +17,7 @@ from awaccli.cli.console import LOG
 
 TOYS = (Path(__file__).parents[1] / "envs" / "toys", Path(__file__).parent / "toys")
 SHORT = {
-    "TOY": ("cli_toys:Toy-v1", "--success-key", "reached"),
+    "TOY": ("cli_toys:cli/Toy-v0", "--success-key", "reached"),
     "TINY": ("--preset", "smoke", "--workers", "1", "--threads", "1"),
     "RANDOM": ("--policy", "random", "-n", "2", "--workers", "1"),
 }
@@ -124,7 +124,7 @@ def shelf(tmp_path_factory):
         ("eval", "finetuned.ckpt", "-n", 3, "-o", "result.json", "--workers", 1),
         (
             "collect-demos",
-            "cli_toys:Wide-v1",
+            "cli_toys:cli/Wide-v0",
             "--policy",
             "random",
             "-n",

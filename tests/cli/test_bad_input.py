@@ -190,9 +190,11 @@ def test_sizes_that_do_not_fit_are_named(awac, linked, tmp_path):
     for name in ("wide.zarr", "toy.zarr", "pretrained.ckpt", "toy-bc.ckpt"):
         linked(name)
     before = sorted(tmp_path.rglob("*"))
-    wide = ("--task", "cli_toys:Wide-v1")
+    wide = ("--task", "cli_toys:cli/Wide-v0")
     awac("eval", "pretrained.ckpt", *wide).failed(3, "observations of size 3, task `wide`", "another task")
-    awac("collect-demos", "cli_toys:Wide-v1", "--policy", "toy-bc.ckpt").failed(3, "of size 3, task `wide`")
+    awac("collect-demos", "cli_toys:cli/Wide-v0", "--policy", "toy-bc.ckpt").failed(
+        3, "of size 3, task `wide`"
+    )
     awac("pretrain", "--data", "toy.zarr", "--data", "wide.zarr", "TINY").failed(3, "3 and 4", "one task")
     awac("finetune", "pretrained.ckpt", "--data", "wide.zarr", "TINY").failed(
         3, "`wide.zarr` has observation_dim 4, `pretrained.ckpt` was trained with 3", "the checkpoint's task"
@@ -221,7 +223,7 @@ def test_a_checkpoint_whose_data_are_gone_says_where_they_were(awac, artifact, l
     ("task", "message", "hint"),
     [
         ("relocat", "unknown task `relocat`", "did you mean `relocate`?"),
-        ("cli_toys:Toi-v1", "unknown task `cli_toys:Toi-v1`", "did you mean `cli_toys:Toy-v1`"),
+        ("cli_toys:cli/Toi-v0", "unknown task `cli_toys:cli/Toi-v0`", "did you mean `cli_toys:cli/Toy-v0`"),
         ("no_such_package:X-v0", "no module named `no_such_package`", "expected an installed package"),
         ("toy_tasks:DictToy-v0", "has Dict observations: goal, mode, pose", "--obs-keys goal,mode,pose"),
         ("toy_tasks:DiscreteToy-v0", "actions are Discrete(2)", "a Box"),

@@ -27,10 +27,11 @@ def test_every_command_of_the_design_is_there():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_says_what_it_does_and_gives_an_example_that_parses(name):
     text = COMMANDS[name]
-    examples = re.findall(r"^ +(?:Example: )?(awac .*)$", text, re.MULTILINE)
+    examples = re.findall(r"^ +Example: (awac .*)$", text, re.MULTILINE)
     assert examples
     assert any(line.strip().startswith(f"Example: {name}") for line in text.splitlines())
     for example in examples:
+        assert len(f"  Example: {example}") <= 80  # whole in a narrow terminal
         words = shlex.split(example)[1:]
         node = command()
         while hasattr(node, "commands"):

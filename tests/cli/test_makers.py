@@ -242,7 +242,7 @@ def test_the_recipe_of_a_dry_run_is_that_of_the_run(awac, inputs, tmp_path):
         ((*COLLECT, "-o", "toy.zarr"), 4),
         ((*PRETRAIN, "-o", "finetuned.ckpt"), 4),
         (("pretrain", "--data", "pretrained.ckpt"), 3),
-        (("eval", "finetuned.ckpt", "--task", "cli_toys:Wide-v1"), 3),
+        (("eval", "finetuned.ckpt", "--task", "cli_toys:cli/Wide-v0"), 3),
         (("eval", "finetuned.ckpt", "--task", "no-task"), 2),
         (("bc-rollout", "--demos", "demos.zarr", "TINY", "-o", "toy.zarr"), 4),
     ],

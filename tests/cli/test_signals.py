@@ -10,7 +10,7 @@ import pytest
 
 from awaccli.artifacts.manifest import read_manifest
 
-TOY = "cli_toys:Toy-v1 --success-key reached --policy random"
+TOY = "cli_toys:cli/Toy-v0 --success-key reached --policy random"
 TINY = "--preset smoke --workers 1 --threads 1"
 STAGES = {
     # stage: (command, at which reset the toy sends the signal, output, its copy on the shelf)

@@ -199,3 +199,26 @@ def test_data_of_two_tasks(tmp_path, dataset, make_task, make_episode, change):
     other = write(tmp_path, make_task(**change), [make_episode(np.random.default_rng(0))])
     with pytest.raises(DatasetError, match=next(iter(change))):
         ReplayBuffer([dataset, other], **TARGETS, capacity=1)
+
+
+def test_share_of_successes_follows_the_ring(dataset, make_episode):
+    """Rows of successes come first in a batch, and only while their episode is still stored."""
+    buffer = ReplayBuffer([dataset], capacity=40, **TARGETS)
+    model = [(t.observations, t.success[-1]) for t in offline_episodes(make_episode)]
+    online = []
+    for seed in range(30):
+        episode = make_episode(np.random.default_rng(1000 + seed))
+        buffer.extend([episode])
+        online.extend((row, episode.success[-1]) for row in episode.observations[:-1])
+        online = online[-40:]
+        allowed = {row.tobytes() for trajectory, good in model if good for row in trajectory[:-1]}
+        allowed |= {row.tobytes() for row, good in online if good}
+        batch = buffer.sample(np.random.default_rng(seed), 20, 0.5, 0.4)
+        assert {row.numpy().tobytes() for row in batch.observations[:8]} <= allowed
+        assert int(batch.offline[8:].sum()) == 6
+
+
+def test_share_of_successes_without_any(make_task, make_episode, tmp_path):
+    failures = [make_episode(np.random.default_rng(i), success=np.zeros(6, bool), steps=6) for i in range(2)]
+    buffer = ReplayBuffer([write(tmp_path, make_task(), failures)], capacity=4, **TARGETS)
+    assert len(buffer.sample(np.random.default_rng(0), 10, None, 0.5).rewards) == 10

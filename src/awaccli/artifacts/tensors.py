@@ -41,7 +41,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"`{path}` is not a readable safetensors file of awac: {error}",
-            hint="it may be truncated or foreign; `awac verify` names what is damaged",
+            hint="it may be truncated or foreign; make its checkpoint again",
         ) from error
 
 

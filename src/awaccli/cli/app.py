@@ -78,7 +78,11 @@ def _version(*, value: bool) -> None:
 @app.callback()
 def root(
     version: bool = typer.Option(
-        False, "--version", callback=lambda value: _version(value=value), is_eager=True
+        False,
+        "--version",
+        help="Print the version.",
+        callback=lambda value: _version(value=value),
+        is_eager=True,
     ),
 ) -> None:
     """A few demonstrations in, a competent robot policy out; every step in between is a file."""
@@ -92,7 +96,7 @@ def command() -> Any:
 
 def main() -> NoReturn:
     """Run the command line; the one place where errors become exit codes."""
-    # NUMERICS: none. Threads that wait by spinning make updates four times slower on a busy machine.
+    # Threads that wait by spinning make updates several times slower on a machine that others use too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(_exit_code())
 

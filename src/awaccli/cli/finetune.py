@@ -66,8 +66,9 @@ def finetune(
 
     Example: awac finetune pretrained.ckpt --env-steps 20000 -o finetuned.ckpt
 
-    On a robot without a simulator, in rounds:
-    awac finetune policy.ckpt --add-data round.zarr --env-steps 0 --updates 2000
+    On a robot without a simulator, in rounds of new data:
+
+    Example: awac finetune p.ckpt --add-data x.zarr --env-steps 0 --updates 500
     """
     report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
     opt.refuse_temperature(temperature)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from awaccli.artifacts.identity import sha256_json
 from awaccli.artifacts.manifest import Manifest
 from awaccli.config.settings import Actions
 from awaccli.config.task import TaskFacts
@@ -139,11 +140,16 @@ def open_evaluation(path: Path) -> Evaluation:
     """
     try:
         record = json.loads(path.read_bytes())
-        Manifest.from_bytes(record.pop("manifest").encode(), origin=str(path))
-        return Evaluation.model_validate_json(json.dumps(record))
+        manifest = Manifest.from_bytes(record.pop("manifest").encode(), origin=str(path))
+        evaluation = Evaluation.model_validate_json(json.dumps(record))
     except FileNotFoundError:
         raise InputError(f"`{path}` does not exist") from None
     except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
         raise InputError(
             f"`{path}` is not an evaluation: {error}", hint="expected a file made by `awac eval -o`"
         ) from error
+    if manifest.id != sha256_json(evaluation.model_dump(mode="json")):
+        raise InputError(
+            f"`{path}` is damaged: its results are not those of its manifest", hint="measure again: awac eval"
+        )
+    return evaluation

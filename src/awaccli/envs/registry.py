@@ -65,17 +65,6 @@ _TASKS: dict[str, tuple[TaskSpec, str]] = {
         name: (TaskSpec(name=name, env_id=env_id, horizon=horizon), about)
         for name, (env_id, horizon, about) in _GYMNASIUM.items()
     },
-    "fetch-reach": (
-        TaskSpec(
-            name="fetch-reach",
-            env_id="FetchReach-v4",
-            module="gymnasium_robotics",
-            horizon=50,
-            obs_keys=("observation", "desired_goal"),
-            success_key="is_success",
-        ),
-        "move a gripper to a point in space",
-    ),
 }
 
 

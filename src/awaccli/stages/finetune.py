@@ -24,7 +24,7 @@ from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.envs.simulation import describe
 from awaccli.errors import DatasetError, UsageError
 from awaccli.protocols import SILENT, Reporter
-from awaccli.stages.compute import prepare, to_arrays
+from awaccli.stages.compute import prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import agreed_task, build_buffer, build_learner, load_learner, used_settings
 from awaccli.stages.online import OnlineRounds
@@ -254,7 +254,7 @@ def _commit(
     write_checkpoint(
         target.scratch,
         policy=training.learner.policy(),
-        trainer=to_arrays(training.learner.tensors()),
+        trainer=training.tensors(),
         content=CheckpointContent(
             algo=checkpoint.content.algo,
             settings=recipe.settings,

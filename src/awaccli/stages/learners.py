@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from awaccli.algorithms.make import ObservationStatistics, make_learner
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.config.settings import Settings
@@ -14,6 +12,7 @@ from awaccli.config.task import TaskFacts
 from awaccli.data.buffer import ReplayBuffer
 from awaccli.data.dataset import Dataset
 from awaccli.data.statistics import Statistics
+from awaccli.data.transitions import ActionScale
 from awaccli.errors import DatasetError, UsageError
 from awaccli.protocols import Learner
 from awaccli.stages.compute import to_tensors
@@ -42,7 +41,7 @@ def build_learner(
 ) -> Learner:
     """Make the learner of ``algo`` for the task and the statistics of ``data``."""
     facts = agreed_task(data)
-    center, half = action_scale(facts)
+    scale = ActionScale.of(facts)
     columns = ("steps/observations", "final/observations")
     seen = Statistics.of([dataset.column(name) for dataset in data for name in columns])
     return make_learner(
@@ -51,21 +50,12 @@ def build_learner(
         observation_dim=facts.observation_dim,
         action_dim=facts.action_dim,
         observation_statistics=ObservationStatistics(seen.mean, seen.std, seen.min, seen.max),
-        action_center=center,
-        action_half=half,
+        action_center=scale.center,
+        action_half=scale.half,
         reward_range=facts.reward_range,
         seed=seed,
         device=device,
     )
-
-
-def action_scale(facts: TaskFacts) -> tuple[np.ndarray, np.ndarray]:
-    """Return centre and half width of the action box, float32 [A] each; (0, 1) where it is unbounded."""
-    low, high = np.array(facts.action_low), np.array(facts.action_high)
-    bounded = np.isfinite(low) & np.isfinite(high)
-    center = np.where(bounded, (low + high) / 2, 0.0)
-    half = np.where(bounded, (high - low) / 2, 1.0)
-    return center.astype(np.float32), half.astype(np.float32)
 
 
 def load_learner(checkpoint: Checkpoint, learner: Learner, device: str) -> Learner:

@@ -25,6 +25,7 @@ from awaccli.envs.acting import ActorSpec
 from awaccli.envs.rollout import Job, Rollouts
 from awaccli.envs.simulation import describe
 from awaccli.episode import Episode
+from awaccli.errors import DatasetError
 from awaccli.protocols import Reporter
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.training import Training
@@ -121,6 +122,11 @@ class OnlineRounds:
 
     def _catch_up(self, log: Log) -> None:
         """Give the buffer the episodes that the snapshot's learner had."""
+        if sum(map(len, log.episodes)) < self.steps:
+            raise DatasetError(
+                f"`{self.log_target.path}` has fewer steps than `{self.target.scratch}` has learned from",
+                hint="its unfinished dataset was removed: start again with --overwrite",
+            )
         steps = 0
         while steps < self.steps:
             steps += len(log.episodes[self.learned])

@@ -19,7 +19,7 @@ from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, Settings
 from awaccli.data.dataset import Dataset
 from awaccli.protocols import SILENT, Reporter
-from awaccli.stages.compute import prepare, to_arrays
+from awaccli.stages.compute import prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import agreed_task, build_buffer, build_learner, used_settings
 from awaccli.stages.training import SNAPSHOT, Training
@@ -108,7 +108,7 @@ def _commit(
     write_checkpoint(
         target.scratch,
         policy=training.learner.policy(),
-        trainer=to_arrays(training.learner.tensors()),
+        trainer=training.tensors(),
         content=CheckpointContent(
             algo=algo,
             settings=recipe.settings,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from awaccli.stages.evaluate import PeriodicEvaluation
 
 SNAPSHOT = "snapshot.safetensors"
+_TRY = "try a smaller learning rate, or look at the data with `awac info`"
 
 
 @dataclass(slots=True)
@@ -94,10 +95,7 @@ class Training:
         values = {name: float(value) for name, value in losses.items()}
         for name, value in values.items():
             if not math.isfinite(value):
-                raise RunError(
-                    f"update {self.updates}: {name} is {value}",
-                    hint="try a smaller learning rate, or look at the data with `awac info`",
-                )
+                raise RunError(f"update {self.updates}: {name} is {value}", hint=_TRY)
         self.shown = values | self.learner.diagnose(*self._draw("diagnose"))
         self.write(self.shown)
 
@@ -106,10 +104,22 @@ class Training:
         counters = {"phase": self.phase, "updates": self.updates, "env_steps": self.env_steps}
         self.metrics.write(counters | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row))
 
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all that the learner needs to go on, as arrays.
+
+        Raises:
+            RunError: something is not finite; it must not replace the last good state.
+        """
+        arrays = to_arrays(self.learner.tensors())
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise RunError(f"update {self.updates}: {name} is not finite", hint=_TRY)
+        return arrays
+
     def save(self, scratch: Path) -> None:
         """Write a snapshot that ``restore`` continues from."""
         facts = {"updates": self.updates, "env_steps": self.env_steps}
-        write_arrays(scratch / SNAPSHOT, to_arrays(self.learner.tensors()), facts)
+        write_arrays(scratch / SNAPSHOT, self.tensors(), facts)
 
     def restore(self, scratch: Path) -> None:
         """Continue from the last snapshot in ``scratch``, if there is one; drop what else a kill left."""

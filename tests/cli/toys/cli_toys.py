@@ -34,5 +34,5 @@ class Wide(toy_tasks.Toy):
         return np.append(observation, 0.0), *rest
 
 
-gym.register("Toy-v1", entry_point=Toy, max_episode_steps=6)
-gym.register("Wide-v1", entry_point=Wide, max_episode_steps=6)
+gym.register("cli/Toy-v0", entry_point=Toy, max_episode_steps=6)
+gym.register("cli/Wide-v0", entry_point=Wide, max_episode_steps=6)

@@ -178,7 +178,7 @@ def _require_intact(path: Path) -> None:
     if not block.startswith(_MAGIC):
         raise DatasetError(
             f"`{path}` is not a dataset of awac",
-            hint="expected a .h5 made by awac; `awac data import` reads others",
+            hint="expected a .h5 made by awac",
         )
     if block != _user_block(path):
         raise DatasetError(
