@@ -233,7 +233,6 @@ def test_a_task_that_cannot_be_used(awac, task, message, hint):
     awac("collect-demos", task, "RANDOM").failed(2, message, hint)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
     ("policy", "code", "message"),
     [
@@ -247,11 +246,11 @@ def test_a_task_that_cannot_be_used(awac, task, message, hint):
         ("expert", 2, "has no built-in expert"),
     ],
 )
-def test_a_policy_that_cannot_act(awac, tmp_path, policy, code, message, workers):
-    if workers == 2 and code == 2:
-        pytest.skip("found before any worker starts")
-    awac("collect-demos", "TOY", "--policy", policy, "-n", 2, "--workers", workers).failed(code, message)
-    assert not list(tmp_path.iterdir())
+def test_a_policy_that_cannot_act(awac, tmp_path, policy, code, message):
+    for workers in (1, 2) if code == 5 else (1,):
+        command = ("collect-demos", "TOY", "--policy", policy, "-n", 2, "--workers", workers)
+        awac(*command).failed(code, message)
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
