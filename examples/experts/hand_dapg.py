@@ -1,6 +1,7 @@
 """The published expert policies of hand_dapg as `module:attribute` policies: awac ... --policy hand_dapg:pen.
 
-Source: github.com/aravindr93/hand_dapg (Apache-2.0), weights as plain arrays in $(HAND_DAPG)/{pen,door,relocate}-v0.npz.
+Source: github.com/aravindr93/hand_dapg (Apache-2.0). Put its weights as plain arrays, {pen,door,relocate}-v0.npz, into
+a folder `policies` beside this file.
 """
 
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "policies"
+FOLDER = Path(__file__).parent / "policies"
 Act = Callable[[np.ndarray], np.ndarray]
 
 

@@ -1,3 +1,39 @@
-"""awac: a few demonstrations in, a competent robot policy out, every step a file you can check."""
+"""awac: a few demonstrations in, a competent robot policy out, every step a file you can check.
+
+The stages and what they exchange are importable from here; each is loaded when first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_EXPORTS = {
+    "collect_demos": "awaccli.stages.collect_demos",
+    "bc_rollout": "awaccli.stages.bc_rollout",
+    "pretrain": "awaccli.stages.pretrain",
+    "finetune": "awaccli.stages.finetune",
+    "evaluate": "awaccli.stages.evaluate",
+    "find_training_data": "awaccli.stages.finding",
+    "open_checkpoint": "awaccli.artifacts.checkpoint",
+    "open_dataset": "awaccli.data.dataset",
+    "open_evaluation": "awaccli.data.evaluation",
+    "resolve_task": "awaccli.envs.registry",
+    "resolve": "awaccli.config.resolve",
+    "Settings": "awaccli.config.settings",
+    "Execution": "awaccli.config.settings",
+    "Episode": "awaccli.episode",
+}
+__all__ = sorted(_EXPORTS)  # noqa: PLE0605 - PEP 562
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_EXPORTS]

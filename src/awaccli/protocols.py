@@ -67,8 +67,12 @@ class Learner(Protocol):
         """Make one gradient step; return its losses as 0-dimensional tensors, without synchronising."""
         ...
 
-    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float]:
+    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float | list[float]]:
         """Return the diagnostics of ``docs/algorithms.md`` on a batch, changing nothing."""
+        ...
+
+    def state_values(self, observations: Tensor) -> Tensor | None:
+        """Return what the critics expect of the policy's mean action, float32 [B]; None without critics."""
         ...
 
     def policy(self) -> PolicyWeights:

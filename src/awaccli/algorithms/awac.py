@@ -145,7 +145,7 @@ class Awac:
             move_towards(self._clone, self._policy, step=1)
 
     @torch.no_grad()
-    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float]:
+    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float | list[float]]:
         """Return diagnostics of the weights, the critics and the policy on a batch, changing nothing."""
         observations = self._normaliser(batch.observations)
         q = self._critic(observations, batch.actions)
@@ -160,7 +160,14 @@ class Awac:
         if 0 < self._settings.bc_updates <= self.updates:
             clone = {"other_mean": self._clone.mean(observations), "other_log_std": self._clone.log_std()}
             found["policy/kl_bc"] = losses.gaussian_kl(mean, log_std, **clone).mean()
-        return {name: float(value) for name, value in found.items()}
+        return {name: value.tolist() for name, value in found.items()}
+
+    @torch.no_grad()
+    def state_values(self, observations: Tensor) -> Tensor:
+        """Return ``min_j Q_j(s, mean action)``, float32 [B], of the policy that learns."""
+        scaled = self._normaliser(observations)
+        value: Tensor = self._critic(scaled, self._actions(self._policy.mean(scaled))).amin(dim=0)
+        return value
 
     def policy(self) -> PolicyWeights:
         """Return the policy that acts: the averaged one if ``settings.average``."""

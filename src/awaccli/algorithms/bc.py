@@ -53,11 +53,14 @@ class BehaviourCloning:
         return {"loss/policy": loss.detach()}
 
     @torch.no_grad()
-    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - protocol
+    def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float | list[float]]:  # noqa: ARG002 - protocol
         """Return diagnostics of the policy on a batch, changing nothing."""
         mean = self._policy.mean(self._normaliser(batch.observations))
         found = diagnostics.of_policy(mean, self._policy.log_std(), batch.actions)
-        return {name: float(value) for name, value in found.items()}
+        return {name: value.tolist() for name, value in found.items()}
+
+    def state_values(self, observations: Tensor) -> None:
+        """Return None: a clone has no critic."""
 
     def policy(self) -> PolicyWeights:
         """Return the clone: the averaged one if ``settings.average``."""

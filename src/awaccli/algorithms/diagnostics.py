@@ -56,6 +56,7 @@ def of_policy(mean: Tensor, log_std: Tensor, actions: Tensor) -> dict[str, Tenso
     """
     std = log_std.exp()
     return {
+        "policy/std": std,
         "policy/std_mean": std.mean(),
         "policy/std_min": std.min(),
         "policy/std_max": std.max(),

@@ -115,6 +115,13 @@ class ReplayBuffer:
             parts.append(rng.integers(self.n_offline, total, size=rest - n_offline))
         return self.gather(np.concatenate(parts))
 
+    def returns_at_start(self, episodes: Sequence[Episode]) -> np.ndarray:
+        """Return each episode's Monte-Carlo return from its first step, float32 [E]; see `Batch`."""
+        rollouts = Rollouts.of_episodes(episodes)
+        starts = np.cumsum(rollouts.lengths) - rollouts.lengths
+        returns: np.ndarray = self._rows_of(rollouts)[starts, -1]
+        return returns
+
     def gather(self, indices: np.ndarray) -> Batch:
         """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``."""
         assert indices.size == 0 or 0 <= indices.min() <= indices.max() < self.n_offline + self.n_online

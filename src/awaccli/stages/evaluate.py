@@ -14,10 +14,11 @@ from awaccli.artifacts.manifest import Clock, Manifest, Recipe
 from awaccli.artifacts.tensors import write_policy
 from awaccli.config.settings import EvaluateSettings, Execution
 from awaccli.config.task import TaskFacts, TaskSpec
-from awaccli.data.evaluation import Evaluation, Outcome, open_evaluation, outcome
+from awaccli.data.evaluation import Evaluation, open_evaluation, outcome
 from awaccli.envs.acting import ActorSpec, load_actor
 from awaccli.envs.rollout import Job, Rollouts
 from awaccli.envs.simulation import describe
+from awaccli.episode import Episode
 from awaccli.errors import CheckpointError, InterruptedRunError
 from awaccli.protocols import SILENT, Reporter
 from awaccli.seeding import integer
@@ -107,7 +108,7 @@ def _measure(
 ) -> Evaluation:
     actor = _actor(checkpoint, settings)
     with Rollouts(facts.spec, workers=execution.workers) as rollouts:
-        result = measure(rollouts, actor, facts, episodes=settings.episodes, seed=seed, report=report)
+        done = evaluation_episodes(rollouts, actor, episodes=settings.episodes, seed=seed, report=report)
     return Evaluation(
         checkpoint=checkpoint.id,
         task=facts.spec.name,
@@ -117,7 +118,7 @@ def _measure(
         seed=seed,
         seeds=tuple(integer(seed, _PHASE, index, "env") for index in range(settings.episodes)),
         deterministic=settings.actions == "mean",
-        outcome=result,
+        outcome=outcome(done, facts),
     )
 
 
@@ -125,15 +126,15 @@ def _actor(checkpoint: Checkpoint, settings: EvaluateSettings) -> ActorSpec:
     return ActorSpec(policy=f"file:{checkpoint.policy_path.absolute()}", actions=settings.actions)
 
 
-def measure(
-    rollouts: Rollouts, actor: ActorSpec, facts: TaskFacts, *, episodes: int, seed: int, report: Reporter
-) -> Outcome:
-    """Return what ``actor`` achieves on the evaluation seeds of ``seed``.
+def evaluation_episodes(
+    rollouts: Rollouts, actor: ActorSpec, *, episodes: int, seed: int, report: Reporter
+) -> list[Episode]:
+    """Return what ``actor`` does on the evaluation seeds of ``seed``.
 
     Raises:
         InterruptedRunError: a signal came.
     """
-    done = []
+    done: list[Episode] = []
     successes = 0
     with report.phase("evaluate", episodes, "episodes") as progress:
         for episode in rollouts.run([actor], (Job(index, seed, _PHASE) for index in range(episodes))):
@@ -146,7 +147,7 @@ def measure(
                     f"stopped after {len(done)} of {episodes} episodes",
                     hint="an evaluation keeps nothing: repeat the command",
                 )
-    return outcome(done, facts)
+    return done
 
 
 def _record(result: Evaluation, recipe: Recipe, checkpoint: Checkpoint, clock: Clock, out: Path) -> bytes:
@@ -205,10 +206,9 @@ class PeriodicEvaluation:
         path = self._scratch / f"policy-{training.updates}-{training.env_steps}.safetensors"
         write_policy(path, training.learner.policy())
         try:
-            result = measure(
+            episodes = evaluation_episodes(
                 self._rollouts,
                 ActorSpec(policy=f"file:{path.absolute()}", actions="mean"),
-                self._facts,
                 episodes=self._execution.eval_episodes,
                 seed=self._seed,
                 report=self._report,
@@ -218,7 +218,8 @@ class PeriodicEvaluation:
             raise
         finally:
             path.unlink()
-        success = result.success
+        result = outcome(episodes, self._facts)
+        success, gap = result.success, training.q_gap(episodes)
         training.write(
             {
                 "eval/episodes": result.episodes,
@@ -227,6 +228,7 @@ class PeriodicEvaluation:
                 "eval/success_held": success.held.rate,
                 "eval/return_mean": result.returns.mean,
             }
+            | ({} if gap is None else {"q_gap": gap})
         )
         self._report.note(
             f"{training.updates} updates, {training.env_steps} steps: success {success.final.rate:.0%} "

@@ -197,7 +197,7 @@ def _make_training(
     clock = Clock(execution)
     device = prepare(execution)
     algo, plan = checkpoint.content.algo, settings.finetune
-    online_settings = _without_offline_start(settings)
+    online_settings = _offline_start_over(settings, checkpoint.content.updates)
     learner = build_learner(algo, online_settings, data.offline, seed=seed, device=device)
     buffer = build_buffer(algo, online_settings, data.offline, capacity=plan.capacity, device=device)
     for dataset in data.online:
@@ -221,10 +221,10 @@ def _make_training(
     return training
 
 
-def _without_offline_start(settings: Settings) -> Settings:
-    """The first offline updates are over, even where there were none."""
-    awac = settings.awac.model_copy(update={"bc_updates": 0, "return_updates": 0})
-    return settings.model_copy(update={"awac": awac})
+def _offline_start_over(settings: Settings, updates: int) -> Settings:
+    """The first offline updates are over, even where fewer were made than they would have been."""
+    begun = {name: min(getattr(settings.awac, name), updates) for name in ("bc_updates", "return_updates")}
+    return settings.model_copy(update={"awac": settings.awac.model_copy(update=begun)})
 
 
 def _update_only(

@@ -6,7 +6,7 @@ Draws for update k come from the stream (seed, "update", k), so a resumed run ne
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from awaccli.artifacts.metrics import MetricsLog
 from awaccli.artifacts.tensors import read_arrays, write_arrays
 from awaccli.config.settings import Execution
 from awaccli.data.buffer import ReplayBuffer
+from awaccli.episode import Episode
 from awaccli.errors import InterruptedRunError, RunError
 from awaccli.protocols import Batch, Learner, Progress, Reporter
 from awaccli.seeding import stream
@@ -96,13 +97,27 @@ class Training:
         for name, value in values.items():
             if not math.isfinite(value):
                 raise RunError(f"update {self.updates}: {name} is {value}", hint=_TRY)
-        self.shown = values | self.learner.diagnose(*self._draw("diagnose"))
-        self.write(self.shown)
+        found = self.learner.diagnose(*self._draw("diagnose"))
+        self.shown = values | {name: value for name, value in found.items() if isinstance(value, float)}
+        self.write(values | found)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a line to the metrics, with the counters that place it."""
         counters = {"phase": self.phase, "updates": self.updates, "env_steps": self.env_steps}
-        self.metrics.write(counters | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row))
+        step_s = self.buffer.task.control_dt
+        robot = {"robot_min": round(self.env_steps * step_s / 60, 3)} if step_s else {}
+        self.metrics.write(counters | robot | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row))
+
+    def q_gap(self, episodes: Sequence[Episode]) -> float | None:
+        """Return how much more the critics expect at the start of episodes than came of them, on average.
+
+        Positive: they are too optimistic. None for a learner without critics.
+        """
+        starts = np.stack([episode.observations[0] for episode in episodes])
+        expected = self.learner.state_values(torch.from_numpy(starts).to(self.device))
+        if expected is None:
+            return None
+        return float(expected.mean()) - float(self.buffer.returns_at_start(episodes).mean())
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all that the learner needs to go on, as arrays.
