@@ -1,7 +1,7 @@
 """The published expert policies of hand_dapg as `module:attribute` policies: awac ... --policy hand_dapg:pen.
 
-Source: github.com/aravindr93/hand_dapg (Apache-2.0). Put its weights as plain arrays, {pen,door,relocate}-v0.npz, into
-a folder `policies` beside this file.
+Source: github.com/aravindr93/hand_dapg (Apache-2.0). Its weights as plain arrays, {pen,door,relocate}-v0.npz,
+belong into a folder `policies` beside this file.
 """
 
 from collections.abc import Callable
