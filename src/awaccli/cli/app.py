@@ -96,8 +96,6 @@ def command() -> Any:
 
 def main() -> NoReturn:
     """Run the command line; the one place where errors become exit codes."""
-    # Threads that wait by spinning make updates several times slower on a machine that others use too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(_exit_code())
 
 

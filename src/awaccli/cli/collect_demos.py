@@ -75,7 +75,7 @@ def collect_demos(
     from awaccli.stages import collect_demos as stage
 
     if dry_run:
-        recipe = stage.planned(spec, settings, seed=seed)
+        _, _, recipe = stage.prepare(spec, settings, seed=seed)
         plan(recipe, out, when, {"episodes": settings.episodes}, as_json=as_json)
         return
     stage.collect_demos(spec, settings, out, seed=seed, execution=run, existing=when, report=report)

@@ -57,36 +57,35 @@ def collect_demos(
         AwacError: unknown policy or one that does not fit, an output that exists, a failed run, an interrupt.
     """
     execution = execution or Execution()
-    facts = describe(task)
-    demonstrator = find_demonstrator(facts.spec, settings)
-    load_actor(demonstrator.actor, facts)
-    recipe = collect_recipe(facts.spec, settings, demonstrator, seed=seed)
+    facts, demonstrator, recipe = prepare(task, settings, seed=seed)
     with claimed(out, recipe, existing) as target:
         if not target.finished:
             _collect(facts, settings, target, demonstrator, recipe=recipe, execution=execution, report=report)
     return open_dataset(out)
 
 
-def planned(task: TaskSpec, settings: CollectSettings, *, seed: int) -> Recipe:
-    """Return the recipe of a run, having checked that its policy fits the task; for dry runs."""
+def prepare(
+    task: TaskSpec, settings: CollectSettings, *, seed: int
+) -> tuple[TaskFacts, Demonstrator, Recipe]:
+    """Return the task, who acts, and what ``collect_demos`` would make, without making it.
+
+    Raises:
+        AwacError: the task cannot be made, or the policy is unknown or does not fit it.
+    """
     facts = describe(task)
-    demonstrator = find_demonstrator(facts.spec, settings)
-    load_actor(demonstrator.actor, facts)
-    return collect_recipe(facts.spec, settings, demonstrator, seed=seed)
-
-
-def collect_recipe(task: TaskSpec, settings: CollectSettings, who: Demonstrator, *, seed: int) -> Recipe:
-    """Return what ``collect_demos`` would make, without making it."""
+    who = find_demonstrator(facts.spec, settings)
+    load_actor(who.actor, facts)
     chosen = settings.model_dump(mode="json")
     if who.inputs:
         chosen["policy"] = who.inputs[0].role  # the policy itself is an input, wherever its file is
-    return Recipe(
+    recipe = Recipe(
         stage="collect-demos",
         version=VERSION,
-        settings={"collect": chosen, "task": task.model_dump(mode="json")},
+        settings={"collect": chosen, "task": facts.spec.model_dump(mode="json")},
         seed=seed,
         inputs=who.inputs,
     )
+    return facts, who, recipe
 
 
 def find_demonstrator(task: TaskSpec, settings: CollectSettings) -> Demonstrator:
