@@ -23,7 +23,10 @@ _EXPORTS = {
     "resolve_task": "awaccli.envs.registry",
     "resolve": "awaccli.config.resolve",
     "Settings": "awaccli.config.settings",
+    "CollectSettings": "awaccli.config.settings",
+    "EvaluateSettings": "awaccli.config.settings",
     "Execution": "awaccli.config.settings",
+    "Existing": "awaccli.artifacts.commit",
     "Episode": "awaccli.episode",
 }
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605 - PEP 562
