@@ -364,7 +364,11 @@ def test_diagnose_changes_nothing_and_names_what_it_sees(spaces, make_batch, mak
     assert 0.2 <= found["weights/ess"] <= 1
     assert 0 <= found["q/range_share"] <= 1
     assert found["q/min"] < found["q/mean"] < found["q/max"]
+    spread = found.pop("policy/std")
+    assert (min(spread), max(spread)) == (found["policy/std_min"], found["policy/std_max"])
     assert all(isinstance(value, float) for value in found.values())
+    values = learner.state_values(batch.observations)
+    assert values.shape == batch.rewards.shape
     learner.update(batch, noise)
     assert learner.diagnose(batch, noise)["policy/kl_bc"] > 0
 

@@ -113,6 +113,15 @@ def test_compare_puts_evaluations_and_datasets_side_by_side(awac, linked):
     lines = awac("compare", *names).out.splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[2].startswith("demos ")
+    acted = awac("compare", linked("toy.zarr"), "--json").json["rows"]
+    assert [(row["name"], row["actions"]) for row in acted] == [
+        ("toy: random", "as recorded"),
+        ("toy: toy-bc.ckpt", "sample"),
+    ]
+    assert (
+        sum(row["outcome"]["episodes"] for row in acted)
+        == awac("info", "toy.zarr", "--json").json["n_episodes"]
+    )
     awac("compare", linked("finetuned.ckpt")).failed(3, "is a checkpoint", "awac eval finetuned.ckpt")
 
 

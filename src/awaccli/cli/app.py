@@ -96,7 +96,10 @@ def command() -> Any:
 
 def main() -> NoReturn:
     """Run the command line; the one place where errors become exit codes."""
-    sys.exit(_exit_code())
+    code = _exit_code()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)  # whoever still wants to stop us now, may
+    sys.exit(code)
 
 
 def _exit_code() -> int:

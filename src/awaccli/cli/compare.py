@@ -19,6 +19,8 @@ def compare(
 ) -> None:
     """Put the success of evaluations and datasets side by side, with 95 % intervals.
 
+    A dataset has a row for everyone who acted in it.
+
     Example: awac compare demos.zarr bc-mean.json finetuned-mean.json
     """
     from awaccli.reports.success import HEADER, comparison

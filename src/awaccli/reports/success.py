@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, Outcome, Rate, open_evaluation, outcome_of
+from awaccli.data.schema import Source
 from awaccli.errors import InputError
 from awaccli.reports.kind import kind_of
 
@@ -23,7 +24,7 @@ class Row(BaseModel):
 
     name: str
     actions: str
-    """``mean``, ``sample``, or ``as recorded`` for a dataset."""
+    """``mean`` or ``sample``, ``+ noise`` where there was; ``as recorded`` where no policy of ours acted."""
     outcome: Outcome
 
     def cells(self) -> list[str]:
@@ -62,27 +63,47 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 
 def comparison(paths: Sequence[Path]) -> list[Row]:
-    """Return a row for every evaluation and dataset.
+    """Return a row for every evaluation, and for every source of every dataset.
 
     Raises:
         InputError: missing, damaged, or a checkpoint that was never evaluated.
     """
-    return [_row(path) for path in paths]
+    return [row for path in paths for row in _rows(path)]
 
 
-def _row(path: Path) -> Row:
+def _rows(path: Path) -> list[Row]:
     match kind_of(path):
         case "evaluation":
             evaluation = open_evaluation(path)
-            return Row(name=path.stem, actions=evaluation.actions, outcome=evaluation.outcome)
+            return [Row(name=path.stem, actions=evaluation.actions, outcome=evaluation.outcome)]
         case "dataset":
-            return Row(name=path.stem, actions="as recorded", outcome=dataset_outcome(open_dataset(path)))
+            return _source_rows(open_dataset(path))
         case _:
             raise InputError(f"`{path}` is a checkpoint", hint=f"measure it: awac eval {path} -o result.json")
 
 
-def dataset_outcome(dataset: Dataset) -> Outcome:
-    """Return what the episodes of a dataset achieved."""
+def _source_rows(dataset: Dataset) -> list[Row]:
+    sources = dataset.header.sources
+    present = np.unique(dataset.episodes.source).tolist()
+    return [
+        Row(
+            name=dataset.path.stem if len(sources) == 1 else f"{dataset.path.stem}: {sources[index].name}",
+            actions=_manner(sources[index]),
+            outcome=dataset_outcome(dataset, source=index),
+        )
+        for index in present
+    ]
+
+
+def _manner(source: Source) -> str:
+    if source.kind != "policy" or source.actions is None:
+        return "as recorded"
+    return f"{source.actions} + noise" if source.noise else source.actions
+
+
+def dataset_outcome(dataset: Dataset, source: int | None = None) -> Outcome:
+    """Return what the episodes of a dataset, or of one of its sources, achieved."""
     table = dataset.episodes
     flags = np.split(dataset.column("steps/success"), table.start[1:])
-    return outcome_of(flags, table.return_.tolist(), dataset.task)
+    chosen = np.flatnonzero((table.source == source) | (source is None))
+    return outcome_of([flags[index] for index in chosen], table.return_[chosen].tolist(), dataset.task)
