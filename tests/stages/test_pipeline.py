@@ -95,6 +95,16 @@ def test_metrics_hold_an_evaluation_at_online_step_0_and_diagnostics(chain):
     assert {"q/mean", "policy/std_mean", "batch/offline_share", "advantage/std"} <= diagnostics.keys()
 
 
+def test_a_run_stopped_before_its_first_round_logs_its_first_evaluation_once(chain, stop_after, resume):
+    observed = chain("observed", execution=Execution(log_every=5, eval_every=50, eval_episodes=2))
+    start = observed.pretrain(observed.rollout(observed.collect()))
+    with pytest.raises(InterruptedRunError):
+        observed.finetune(start, report=stop_after(3))
+    observed.finetune(start, existing=resume)
+    rows = read_metrics(observed.path("finetuned", "ckpt") / "metrics.jsonl")
+    assert [row["env_steps"] for row in rows if "eval/episodes" in row] == [0]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_update(reference):
     data = reference.rollout(reference.collect())
     fast = reference.settings.awac.optimiser.model_copy(update={"critic_lr": 1e30})

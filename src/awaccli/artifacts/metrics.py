@@ -20,6 +20,11 @@ class MetricsLog:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(json_finite(row)) + "\n")
 
+    def has(self, key: str, *, updates: int, env_steps: int) -> bool:
+        """Return whether ``key`` was logged at exactly these counters."""
+        rows = read_metrics(self._path)
+        return any(key in row and (row["updates"], row["env_steps"]) == (updates, env_steps) for row in rows)
+
     def rewind(self, *, updates: int, env_steps: int = 0) -> None:
         """Drop what was logged after a snapshot, so that a resumed run repeats no line."""
         if not self._path.is_file():

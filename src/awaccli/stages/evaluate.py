@@ -200,8 +200,9 @@ class PeriodicEvaluation:
             self.now(training)
 
     def now(self, training: Training) -> None:
-        """Evaluate the policy that acts, by its mean, and log the result."""
-        if not self._rollouts:
+        """Evaluate the policy that acts, by its mean, and log the result, unless a resumed run has it."""
+        at = {"updates": training.updates, "env_steps": training.env_steps}
+        if not self._rollouts or training.metrics.has("eval/episodes", **at):
             return
         path = self._scratch / f"policy-{training.updates}-{training.env_steps}.safetensors"
         write_policy(path, training.learner.policy())
