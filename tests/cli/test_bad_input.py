@@ -195,7 +195,9 @@ def test_sizes_that_do_not_fit_are_named(awac, linked, tmp_path):
     awac("collect-demos", "cli_toys:cli/Wide-v0", "--policy", "toy-bc.ckpt").failed(
         3, "of size 3, task `wide`"
     )
-    awac("pretrain", "--data", "toy.zarr", "--data", "wide.zarr", "TINY").failed(3, "3 and 4", "one task")
+    awac("pretrain", "--data", "toy.zarr", "--data", "wide.zarr", "TINY").failed(
+        3, "`wide.zarr` does not fit the other data", "one task"
+    )
     awac("finetune", "pretrained.ckpt", "--data", "wide.zarr", "TINY").failed(
         3, "`wide.zarr` has observation_dim 4, `pretrained.ckpt` was trained with 3", "the checkpoint's task"
     )

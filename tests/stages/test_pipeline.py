@@ -128,7 +128,7 @@ def test_sizes_that_do_not_fit_are_named(chain, reference):
             other.settings,
             other.path("f"),
         )
-    with pytest.raises(DatasetError, match="do not fit: observation_dim 3 and 4"):
+    with pytest.raises(DatasetError, match="does not fit the other data: observation_layout"):
         pretrain([open_dataset(reference.path("toy")), wide], other.settings, other.path("p", "ckpt"))
 
 

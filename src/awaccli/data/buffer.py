@@ -48,7 +48,7 @@ class ReplayBuffer:
         Raises:
             DatasetError: the datasets do not fit each other, or no task is known.
         """
-        self.task = _common_task(offline, task)
+        self.task = common_task(offline, task)
         self._targets = TargetSettings(discount, n_step, reward_floor)
         self._scale = ActionScale.of(self.task)
         self._capacity = capacity
@@ -163,8 +163,12 @@ def _in_success(rollouts: Rollouts) -> np.ndarray:
     return np.repeat(rollouts.succeeded, rollouts.lengths)
 
 
-def _common_task(offline: Sequence[Dataset], task: TaskFacts | None) -> TaskFacts:
-    """Return the task of all data."""
+def common_task(offline: Sequence[Dataset], task: TaskFacts | None = None) -> TaskFacts:
+    """Return the task of all data.
+
+    Raises:
+        DatasetError: no task is known, or observations, action boxes or kinds of reward differ.
+    """
     if task is None and not offline:
         raise DatasetError("no dataset and no task", hint="give at least one dataset")
     first = task or offline[0].task

@@ -20,13 +20,14 @@ from awaccli.artifacts.commit import Existing, Target, check_free, claimed
 from awaccli.artifacts.manifest import Clock, Recipe
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, FinetuneSettings, Settings
+from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.envs.simulation import describe
 from awaccli.errors import DatasetError, UsageError
 from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
-from awaccli.stages.learners import agreed_task, build_buffer, build_learner, load_learner, used_settings
+from awaccli.stages.learners import build_buffer, build_learner, load_learner, used_settings
 from awaccli.stages.online import OnlineRounds
 from awaccli.stages.training import SNAPSHOT, Training
 
@@ -90,7 +91,7 @@ def finetune(
             _check_online(out, online_out, recipe, existing)
         training = _make_training(checkpoint, data, settings, target, seed=seed, execution=execution)
         gained = []
-        facts = agreed_task(data.all)
+        facts = common_task(data.all)
         with PeriodicEvaluation(facts, target.scratch, execution, seed=seed, report=report) as evaluation:
             if settings.finetune.env_steps:
                 log_recipe = online_recipe(recipe)
@@ -112,7 +113,7 @@ def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settin
         UsageError: neither environment steps nor updates are asked for.
     """
     content = checkpoint.content
-    facts = agreed_task(data.all)
+    facts = common_task(data.all)
     for name in ("observation_dim", "action_dim"):
         if getattr(facts, name) != getattr(content, name):
             raise DatasetError(
@@ -170,7 +171,7 @@ def planned(
     """Return the recipe of a run, having checked its environment and where its episodes go; for dry runs."""
     recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
     if settings.finetune.env_steps:
-        describe(agreed_task(data.all).spec)
+        describe(common_task(data.all).spec)
         _check_online(out, online_out, recipe, existing)
     return recipe
 

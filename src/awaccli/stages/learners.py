@@ -8,39 +8,20 @@ from typing import Any
 from awaccli.algorithms.make import ObservationStatistics, make_learner
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.config.settings import Settings
-from awaccli.config.task import TaskFacts
-from awaccli.data.buffer import ReplayBuffer
+from awaccli.data.buffer import ReplayBuffer, common_task
 from awaccli.data.dataset import Dataset
 from awaccli.data.statistics import Statistics
 from awaccli.data.transitions import ActionScale
-from awaccli.errors import DatasetError, UsageError
+from awaccli.errors import UsageError
 from awaccli.protocols import Learner
 from awaccli.stages.compute import to_tensors
-
-
-def agreed_task(datasets: Sequence[Dataset]) -> TaskFacts:
-    """Return the task that all datasets share.
-
-    Raises:
-        DatasetError: sizes, action boxes or reward kinds differ.
-    """
-    first, *others = datasets
-    for other in others:
-        for name in ("observation_dim", "action_dim", "action_low", "action_high", "reward_kind"):
-            ours, theirs = getattr(first.task, name), getattr(other.task, name)
-            if ours != theirs:
-                raise DatasetError(
-                    f"`{first.path}` and `{other.path}` do not fit: {name} {ours} and {theirs}",
-                    hint="train on datasets of one task with one kind of reward",
-                )
-    return first.task
 
 
 def build_learner(
     algo: str, settings: Settings, data: Sequence[Dataset], *, seed: int, device: str
 ) -> Learner:
     """Make the learner of ``algo`` for the task and the statistics of ``data``."""
-    facts = agreed_task(data)
+    facts = common_task(data)
     scale = ActionScale.of(facts)
     columns = ("steps/observations", "final/observations")
     seen = Statistics.of([dataset.column(name) for dataset in data for name in columns])
@@ -72,7 +53,7 @@ def build_buffer(
     Raises:
         UsageError: Monte-Carlo targets are asked for where the rewards' range is unknown.
     """
-    facts = agreed_task(data)
+    facts = common_task(data)
     if algo == "awac" and settings.awac.return_updates and facts.reward_range is None:
         raise UsageError(
             "awac.return_updates needs a task whose rewards have a known range",

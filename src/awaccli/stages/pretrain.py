@@ -17,11 +17,12 @@ from awaccli.artifacts.commit import Existing, Target, claimed
 from awaccli.artifacts.manifest import Clock, Recipe
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, Settings
+from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset
 from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
-from awaccli.stages.learners import agreed_task, build_buffer, build_learner, used_settings
+from awaccli.stages.learners import build_buffer, build_learner, used_settings
 from awaccli.stages.training import SNAPSHOT, Training
 
 VERSION = 1
@@ -53,7 +54,7 @@ def pretrain(
 
 def pretrain_recipe(data: Sequence[Dataset], settings: Settings, *, algo: str, seed: int) -> Recipe:
     """Return what ``pretrain`` would make, without making it."""
-    agreed_task(data)
+    common_task(data)
     sections = () if algo == "bc" else ("pretrain",)
     return Recipe(
         stage="pretrain",
@@ -91,7 +92,7 @@ def _train(
         clock=clock,
     )
     training.restore(target.scratch)
-    facts = agreed_task(data)
+    facts = common_task(data)
     with (
         PeriodicEvaluation(facts, target.scratch, execution, seed=recipe.seed, report=report) as evaluation,
         report.phase(f"pretrain {algo}", schedule.updates, "updates") as progress,
@@ -103,7 +104,7 @@ def _train(
 def _commit(
     training: Training, target: Target, data: Sequence[Dataset], *, algo: str, recipe: Recipe
 ) -> None:
-    facts = agreed_task(data)
+    facts = common_task(data)
     (target.scratch / SNAPSHOT).unlink(missing_ok=True)
     write_checkpoint(
         target.scratch,
