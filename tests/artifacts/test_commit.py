@@ -5,16 +5,17 @@ import sys
 
 import pytest
 
-from awaccli.artifacts.commit import Existing, claimed
-from awaccli.artifacts.manifest import MANIFEST
+from awaccli.artifacts.commit import Existing, claimed, part_of
+from awaccli.artifacts.manifest import MANIFEST, FileEntry
 from awaccli.errors import OutputExistsError, UsageError
 
 
 def make(path, recipe, manifest, existing=Existing.REFUSE, text="payload"):
     with claimed(path, recipe, existing) as target:
         if not target.finished:
-            (target.scratch / "file").write_text(text)
-            (target.scratch / MANIFEST).write_bytes(manifest.to_bytes())
+            target.payload.mkdir(exist_ok=True)
+            (target.payload / "file").write_text(text)
+            (target.payload / MANIFEST).write_bytes(manifest.to_bytes())
             target.commit()
         return target
 
@@ -102,3 +103,33 @@ with claimed(Path({str(path)!r}), Recipe.model_validate_json({recipe.model_dump_
 def test_a_missing_folder_is_a_usage_error(tmp_path, recipe):
     with pytest.raises(UsageError, match="does not exist"), claimed(tmp_path / "no" / "x.ckpt", recipe):
         pass
+
+
+def test_what_a_kill_right_after_the_commit_leaves_goes_with_the_next_run(tmp_path, recipe, manifest):
+    path = tmp_path / "x.ckpt"
+    make(path, recipe, manifest)
+    part_of(path).mkdir()
+    (part_of(path) / "recipe.json").write_text(recipe.model_dump_json())
+    (part_of(path) / "snapshot").write_text("state")
+    assert make(path, recipe, manifest, Existing.RESUME).finished
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.ckpt"]
+
+
+def test_progress_of_another_recipe_stays_where_the_output_is_current(tmp_path, recipe, manifest):
+    path = tmp_path / "x.ckpt"
+    make(path, recipe, manifest)
+    part_of(path).mkdir()
+    other = recipe.model_copy(update={"seed": 1})
+    (part_of(path) / "recipe.json").write_text(other.model_dump_json())
+    (part_of(path) / "snapshot").write_text("state")
+    assert make(path, recipe, manifest, Existing.IF_CHANGED).finished
+    assert (part_of(path) / "snapshot").is_file()
+
+
+def test_a_damaged_output_is_said_to_be_damaged(tmp_path, recipe, manifest):
+    path = tmp_path / "x.ckpt"
+    make(path, recipe, manifest.model_copy(update={"files": (FileEntry(path="file", size=7, sha256="0"),)}))
+    with pytest.raises(OutputExistsError, match="is damaged: file has changed"):
+        make(path, recipe, manifest, Existing.RESUME)
+    make(path, recipe, manifest, Existing.IF_CHANGED, text="new")
+    assert (path / "file").read_text() == "new"

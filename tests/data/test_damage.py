@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import zarr
 
-from awaccli.artifacts.commit import claimed
+from awaccli.artifacts import hdf5
+from awaccli.artifacts.commit import claimed, payload_of
 from awaccli.artifacts.manifest import MANIFEST, Manifest
 from awaccli.data.dataset import open_dataset
-from awaccli.data.stores import hdf5
 from awaccli.data.writer import Writer, commit_dataset
 from awaccli.errors import DatasetError, InputError
 
@@ -32,7 +32,7 @@ def stored(originals, tmp_path, header, make_episode, recipe, clock):
         original = originals / f"x.{suffix}"
         if not original.exists():
             with claimed(original, recipe) as target:
-                with Writer(target.scratch, header) as writer:
+                with Writer(target.payload, header) as writer:
                     for seed in range(3):
                         writer.append(make_episode(np.random.default_rng(seed), steps=10))
                 commit_dataset(target, writer, recipe=recipe, parents=(), clock=clock)
@@ -63,9 +63,7 @@ def edit_json(file: Path, change) -> None:
 
 def reseal(path: Path) -> None:
     """Make the checksum right again, as a stranger would."""
-    block = hdf5._user_block(path)
-    with path.open("r+b") as raw:
-        raw.write(block)
+    hdf5.seal(path)
 
 
 def read_all(path: Path) -> None:
@@ -120,7 +118,7 @@ def test_checkpoint_given_as_dataset(tmp_path, stored):
 def test_unfinished_needs_permission(tmp_path, header, make_episode):
     path = tmp_path / "x.zarr.part"
     path.mkdir()
-    with Writer(path, header) as writer:
+    with Writer(payload_of(path), header) as writer:
         writer.append(make_episode(np.random.default_rng(0)))
     with pytest.raises(DatasetError, match="unfinished") as caught:
         open_dataset(path)

@@ -73,7 +73,7 @@ def test_no_episode_is_no_dataset(tmp_path, header, recipe, clock):
     with (
         pytest.raises(DatasetError, match="no episode"),
         claimed(tmp_path / "x.zarr", recipe) as target,
-        Writer(target.scratch, header) as writer,
+        Writer(target.payload, header) as writer,
     ):
         commit_dataset(target, writer, recipe=recipe, parents=(), clock=clock)
     assert list(tmp_path.iterdir()) == []

@@ -31,7 +31,7 @@ PROPERTY = settings(
 def write(path, header, episodes, *, groups=()):
     recipe, clock = Recipe(stage="collect", version=1, settings={}, seed=0), Clock(Execution())
     with claimed(path, recipe) as target:
-        with Writer(target.scratch, header) as writer:
+        with Writer(target.payload, header) as writer:
             for index, episode in enumerate(episodes):
                 writer.append(episode)
                 if index in groups:

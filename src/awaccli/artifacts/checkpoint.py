@@ -101,7 +101,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 
 def write_checkpoint(
-    scratch: Path,
+    payload: Path,
     *,
     policy: PolicyWeights,
     trainer: Mapping[str, np.ndarray],
@@ -112,20 +112,24 @@ def write_checkpoint(
     clock: Clock,
     target: Path,
 ) -> Manifest:
-    """Fill ``scratch`` with a complete checkpoint, manifest last; the caller commits it to ``target``."""
-    write_policy(scratch / POLICY, policy)
-    write_arrays(scratch / TRAINER, trainer, {"algo": content.algo})
+    """Complete ``payload``, where the metrics are already; the caller commits it to ``target``."""
+    payload.mkdir(exist_ok=True)
+    for leftover in payload.iterdir():
+        if leftover.name != METRICS:
+            leftover.unlink()
+    write_policy(payload / POLICY, policy)
+    write_arrays(payload / TRAINER, trainer, {"algo": content.algo})
     manifest = Manifest(
         kind="checkpoint",
         id=checkpoint_id(policy, trainer, content, task),
         task=task,
         content=content.model_dump(mode="json"),
-        files=tuple(entry for entry in inventory(scratch) if entry.path in {POLICY, TRAINER, METRICS}),
+        files=inventory(payload),
         recipe=recipe,
         ancestors=ancestors_of(manifest for _, manifest in parents),
         run=clock.run(target, {parent.id: path for path, parent in parents}),
     )
-    (scratch / MANIFEST).write_bytes(manifest.to_bytes())
+    (payload / MANIFEST).write_bytes(manifest.to_bytes())
     return manifest
 
 

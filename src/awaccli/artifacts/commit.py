@@ -1,8 +1,9 @@
 """All or nothing: an artifact is built in ``X.part`` beside its target and appears by one rename.
 
-A reader sees the old artifact, the new one, or none. A lock beside the target, freed by the kernel when its
-owner dies, keeps a second writer out. What a killed run leaves in ``X.part`` is never taken for an artifact,
-and ``--resume`` goes on from it.
+``X.part`` holds ``recipe.json``, what the run needs to go on, and ``payload``: the artifact itself, growing.
+The commit renames the payload alone, so that a kill before it leaves all that a resumed run needs, and one
+after it leaves a whole artifact and a folder that the next run removes. A reader sees the old artifact, the
+new one, or none. A lock beside the target, which the kernel frees when its owner dies, keeps others out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 from awaccli.artifacts.manifest import Recipe, damaged_files, read_manifest
 from awaccli.errors import InputError, OutputExistsError, UsageError
 
+PART = ".part"
 _RECIPE = "recipe.json"
+_PAYLOAD = "payload"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -40,23 +43,39 @@ class Target:
     """An output that this process alone may write."""
 
     path: Path
-    scratch: Path
-    """Directory to build in; on the same file system, so that the commit is a rename."""
     resuming: bool
     """True: ``scratch`` holds what an earlier run with the same recipe left."""
     finished: bool
     """True: the artifact is already there, nothing is to be done."""
 
-    def commit(self, payload: Path | None = None) -> None:
-        """Make ``payload`` (default: the whole scratch directory) the artifact, atomically and durably."""
-        source = payload or self.scratch
-        (self.scratch / _RECIPE).unlink(missing_ok=True)
+    @property
+    def scratch(self) -> Path:
+        """Folder for what the run needs to go on; on the same file system as the artifact."""
+        return part_of(self.path)
+
+    @property
+    def payload(self) -> Path:
+        """Where the artifact is built: a folder or a file, made by whoever fills it."""
+        return payload_of(self.scratch)
+
+    def commit(self, source: Path | None = None) -> None:
+        """Make ``source``, in ``scratch`` (default: the payload), the artifact, atomically and durably."""
+        source = source or self.payload
         _sync_tree(source)
         os.utime(source)
         _swap_in(source, self.path)
-        if payload is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
         _sync(self.path.parent)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def part_of(path: Path) -> Path:
+    """Return the folder that the artifact ``path`` is built in."""
+    return path.with_name(path.name + PART)
+
+
+def payload_of(part: Path) -> Path:
+    """Return where, in the folder of an unfinished run, the artifact itself grows."""
+    return part / _PAYLOAD
 
 
 @contextmanager
@@ -73,8 +92,10 @@ def claimed(path: Path, recipe: Recipe, existing: Existing = Existing.REFUSE) ->
     _require_writable(path)
     with _locked(path):
         target = _resolve(path, recipe, existing)
-        if target.finished and existing is Existing.IF_CHANGED:
-            os.utime(path)
+        if target.finished:
+            _tidy(target, recipe)
+            if existing is Existing.IF_CHANGED:
+                os.utime(path)
         try:
             if not target.finished and not target.resuming:
                 shutil.rmtree(target.scratch, ignore_errors=True)
@@ -93,15 +114,15 @@ def check_free(path: Path, recipe: Recipe, existing: Existing) -> bool:
 
 def _resolve(path: Path, recipe: Recipe, existing: Existing) -> Target:
     """Decide what the files that are there mean."""
-    scratch = path.with_name(path.name + ".part")
+    scratch = part_of(path)
     if path.exists() and existing is not Existing.OVERWRITE and _is_finished(path, recipe, existing):
-        return Target(path, scratch, resuming=False, finished=True)
+        return Target(path, resuming=False, finished=True)
     resuming = (
         _holds_progress(scratch)
         and existing is not Existing.OVERWRITE
         and _is_resumable(scratch, recipe, existing)
     )
-    return Target(path, scratch, resuming=resuming, finished=False)
+    return Target(path, resuming=resuming, finished=False)
 
 
 def _is_finished(path: Path, recipe: Recipe, existing: Existing) -> bool:
@@ -109,19 +130,30 @@ def _is_finished(path: Path, recipe: Recipe, existing: Existing) -> bool:
         raise OutputExistsError(
             f"`{path}` already exists", hint="use --overwrite, --if-changed or another -o/--output"
         )
+    obstacle = _obstacle(path, recipe)
+    if obstacle and existing is Existing.RESUME:
+        raise OutputExistsError(
+            f"`{path}` exists and {obstacle}", hint="use --overwrite to replace it, or another -o/--output"
+        )
+    return obstacle is None
+
+
+def _obstacle(path: Path, recipe: Recipe) -> str | None:
+    """Return why the artifact at ``path`` is not what ``recipe`` makes, in words, or None if it is."""
     try:
         manifest = read_manifest(path)
-        same = manifest.recipe.key == recipe.key and not damaged_files(path, manifest)
-    except InputError:
-        same = False
-    if same:
-        return True
-    if existing is Existing.RESUME:
-        raise OutputExistsError(
-            f"`{path}` exists and was made with other settings or inputs",
-            hint="use --overwrite to replace it, or another -o/--output",
-        )
-    return False
+        if manifest.recipe.key != recipe.key:
+            return "was made with other settings or inputs"
+        problems = damaged_files(path, manifest)
+    except InputError as error:
+        return f"cannot be used: {error}"
+    return f"is damaged: {problems[0]}" if problems else None
+
+
+def _tidy(target: Target, recipe: Recipe) -> None:
+    """Remove what a kill right after the commit left: the same recipe's folder."""
+    if target.scratch.is_dir() and recipe_of_part(target.scratch) in (recipe, None):
+        shutil.rmtree(target.scratch, ignore_errors=True)
 
 
 def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
@@ -204,7 +236,7 @@ def _drop_if_empty(scratch: Path) -> None:
 
 
 def _holds_progress(scratch: Path) -> bool:
-    return scratch.is_dir() and any(entry.name != _RECIPE for entry in scratch.iterdir())
+    return any(entry.is_file() and entry.name != _RECIPE for entry in scratch.rglob("*"))
 
 
 def _sync_tree(root: Path) -> None:
@@ -222,16 +254,13 @@ def _sync(path: Path) -> None:
 
 def _swap_in(source: Path, target: Path) -> None:
     """Put ``source`` at ``target``; an old artifact there is exchanged in one step where the system can."""
-    if not target.exists():
-        source.rename(target)
-        return
     old = target.with_name(f".{target.name}.old")
-    _remove(old)
-    if _exchange(source, target):
-        source.rename(old)
-    else:
+    if target.exists() and _exchange(source, target):
+        return  # the old one is now in the scratch folder, and goes with it
+    if target.exists():
+        _remove(old)
         target.rename(old)
-        source.rename(target)
+    source.rename(target)
     _remove(old)
 
 

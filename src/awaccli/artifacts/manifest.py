@@ -10,7 +10,6 @@ import datetime as dt
 import difflib
 import functools
 import hashlib
-import json
 import os
 import platform
 import time
@@ -23,6 +22,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from awaccli.artifacts.identity import canonical_json, sha256_file, sha256_json
+from awaccli.artifacts.json_file import json_problem, read_json_artifact
 from awaccli.config.settings import Execution
 from awaccli.config.task import TaskSpec
 from awaccli.errors import InputError
@@ -168,7 +168,10 @@ def inventory(root: Path) -> tuple[FileEntry, ...]:
 
 
 def damaged_files(root: Path, manifest: Manifest) -> list[str]:
-    """Return what differs between the files below ``root`` and the manifest's list, in words."""
+    """Return which files of an artifact are not as its manifest or their own checksum say, in words."""
+    if root.is_file():
+        problem = json_problem(root) if root.suffix == ".json" else _seal_problem(root)
+        return [problem] if problem else []
     problems = []
     for entry in manifest.files:
         path = root / entry.path
@@ -249,22 +252,25 @@ def _manifest_bytes(path: Path) -> bytes | None:
         file = path / MANIFEST
         return file.read_bytes() if file.is_file() else None
     if path.suffix == ".json":
-        try:
-            embedded = json.loads(path.read_bytes()).get("manifest")
-        except (ValueError, AttributeError):
-            return None
-        return embedded.encode() if isinstance(embedded, str) else None
+        found = read_json_artifact(path)
+        return found[1] if found else None
     return _manifest_in_hdf5(path)
 
 
 def _manifest_in_hdf5(path: Path) -> bytes | None:
-    import h5py
+    from awaccli.artifacts import hdf5
 
-    if not h5py.is_hdf5(path):
+    if not hdf5.is_sealed(path):
         return None
-    with h5py.File(path, "r") as file:
-        embedded = file.get("manifest")
-        return bytes(embedded[()]) if isinstance(embedded, h5py.Dataset) else None
+    hdf5.require_sealed(path)
+    with hdf5.opened(path) as file:
+        return hdf5.text(file, "manifest")
+
+
+def _seal_problem(path: Path) -> str | None:
+    from awaccli.artifacts import hdf5
+
+    return hdf5.seal_problem(path)
 
 
 def _missing_hint(path: Path) -> str:

@@ -13,6 +13,7 @@ class MetricsLog:
     """The metrics file of one run."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
         self._path = path
 
     def write(self, row: dict[str, Any]) -> None:

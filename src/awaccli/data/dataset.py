@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from awaccli.artifacts.commit import PART, payload_of
 from awaccli.artifacts.manifest import Manifest, damaged_files
 from awaccli.config.task import TaskFacts
 from awaccli.data.columns import REQUIRED, TRAINING
@@ -257,15 +258,17 @@ def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
     """Open a dataset and check it: every byte against its checksums, its index, its identity.
 
     Args:
-        path: a ``.zarr`` directory or an ``.h5`` file.
+        path: a ``.zarr`` directory, an ``.h5`` file, or the ``.part`` of either.
         unfinished: also accept what is still being written, up to its last commit.
 
     Raises:
         InputError: nothing there, or not an artifact of awac.
         DatasetError: not a dataset, unfinished, damaged, or of another format.
     """
-    if path.suffix == ".part" and path.exists() and not unfinished:
-        raise _unfinished(path)
+    if path.suffix == PART and path.is_dir():
+        if not unfinished:
+            raise _unfinished(path)
+        path = payload_of(path)
     store = open_store(path)
     header = Header.from_json(store.attributes(), origin=str(path))
     text = store.manifest()

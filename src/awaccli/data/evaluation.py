@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from awaccli.artifacts.identity import sha256_json
-from awaccli.artifacts.manifest import Manifest
+from awaccli.artifacts.json_file import read_json_artifact
+from awaccli.artifacts.manifest import damaged_files, read_manifest
 from awaccli.config.settings import Actions
 from awaccli.config.task import TaskFacts
 from awaccli.episode import Episode
@@ -138,15 +139,23 @@ def open_evaluation(path: Path) -> Evaluation:
     Raises:
         InputError: missing, damaged, or another kind of JSON.
     """
-    try:
-        record = json.loads(path.read_bytes())
-        manifest = Manifest.from_bytes(record.pop("manifest").encode(), origin=str(path))
-        evaluation = Evaluation.model_validate_json(json.dumps(record))
-    except FileNotFoundError:
-        raise InputError(f"`{path}` does not exist") from None
-    except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
+    manifest = read_manifest(path)
+    problems, found = damaged_files(path, manifest), read_json_artifact(path)
+    if manifest.kind != "evaluation" or found is None:
         raise InputError(
-            f"`{path}` is not an evaluation: {error}", hint="expected a file made by `awac eval -o`"
+            f"`{path}` is not an evaluation, it is: {manifest.kind}",
+            hint="expected a file made by `awac eval -o`",
+        )
+    if problems:
+        raise InputError(f"`{path}` is damaged: {problems[0]}", hint="measure again: awac eval")
+    try:
+        evaluation = Evaluation.model_validate_json(json.dumps(found[0]))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"`{path}` is not an evaluation: {where}: {first['msg']}",
+            hint="it was made by another version of awac; `run.versions` in its manifest names which",
         ) from error
     if manifest.id != sha256_json(evaluation.model_dump(mode="json")):
         raise InputError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from awaccli.artifacts.commit import Target
 from awaccli.artifacts.identity import canonical_json
-from awaccli.artifacts.manifest import MANIFEST, Clock, FileEntry, Manifest, Recipe, ancestors_of, inventory
+from awaccli.artifacts.manifest import MANIFEST, Clock, Manifest, Recipe, ancestors_of, inventory
 from awaccli.data.columns import DOCS, REQUIRED, TRAINING, content_columns, derived_columns
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Commit, FieldSpec, Header, episode_sha256, field_name
@@ -28,7 +28,6 @@ _COMMIT_S = 1.0
 _COMMIT_BYTES = 32 << 20
 _COMMITS_PER_SYNC = 8
 _SEALED = "sealed.h5"
-_OWN = frozenset({"zarr.json", "steps", "final", "episodes"})
 
 
 class Writer:
@@ -38,24 +37,22 @@ class Writer:
     about a second of work; leaving the context, by an exception too, commits what was appended.
 
     Raises:
-        DatasetError: ``scratch`` holds a dataset and ``resume`` is not set, or it is damaged, or it has
+        DatasetError: ``path`` holds a dataset and ``resume`` is not set, or it is damaged, or it has
             another task or other sources.
     """
 
-    def __init__(self, scratch: Path, header: Header, *, resume: bool = False) -> None:
-        self._scratch = scratch
+    def __init__(self, path: Path, header: Header, *, resume: bool = False) -> None:
+        self._path = path
         self._header = header.model_copy(update={"commit": Commit(), "clipped": 0})
         self._arrays: ZarrArrays | None = None
         self._pending: list[dict[str, np.ndarray]] = []
         self._pending_steps = self._pending_bytes = 0
         self._committed_s = time.monotonic()
         self._synced_ns = time.time_ns()
-        if not (scratch / "zarr.json").is_file():
+        if not (path / "zarr.json").is_file():
             return
         if not resume:
-            raise DatasetError(
-                f"`{scratch}` already holds a dataset", hint="resume it, or write somewhere else"
-            )
+            raise DatasetError(f"`{path}` already holds a dataset", hint="resume it, or write somewhere else")
         self._resume()
 
     @property
@@ -99,7 +96,7 @@ class Writer:
         Raises:
             DatasetError: nothing is committed yet.
         """
-        return open_dataset(self._scratch, unfinished=True)
+        return open_dataset(self._path, unfinished=True)
 
     def seal(self) -> None:
         """Commit for the last time.
@@ -110,7 +107,7 @@ class Writer:
         self.flush()
         if self.n_episodes == 0:
             raise DatasetError(
-                f"`{self._scratch}`: no episode was written", hint="a dataset has at least one episode"
+                f"`{self._path}`: no episode was written", hint="a dataset has at least one episode"
             )
         self._publish(self._header.commit.model_copy(update={"sealed": True}), clipped=self._header.clipped)
 
@@ -127,7 +124,7 @@ class Writer:
     def _commit(self) -> None:
         """Write pending episodes behind the committed ones; an interrupted commit can simply be repeated."""
         if self._arrays is None:
-            self._arrays = ZarrArrays(self._scratch)
+            self._arrays = ZarrArrays(self._path)
             self._arrays.create(self._header.fields)
         before = self._header.commit
         for name in self._header.fields:
@@ -151,7 +148,7 @@ class Writer:
         """Bring to the disk what changed since the last time."""
         since_ns = self._synced_ns - 2_000_000_000  # file times are coarser than the clock
         self._synced_ns = time.time_ns()
-        for path in [*self._scratch.rglob("*"), self._scratch]:
+        for path in [*self._path.rglob("*"), self._path]:
             if path.stat().st_mtime_ns >= since_ns:
                 descriptor = os.open(path, os.O_RDONLY)
                 try:
@@ -161,40 +158,27 @@ class Writer:
 
     def _resume(self) -> None:
         """Go on after the last commit; what was written behind it is dropped."""
-        for leftover in [
-            *self._scratch.rglob("*.partial"),
-            self._scratch / MANIFEST,
-            self._scratch / _SEALED,
-        ]:
+        for leftover in [*self._path.rglob("*.partial"), self._path / MANIFEST]:
             leftover.unlink(missing_ok=True)
-        arrays = ZarrArrays(self._scratch)
-        if arrays.published() is None:
-            self._start_over()
+        arrays = ZarrArrays(self._path)
+        if arrays.published() is None:  # killed before the first commit
+            shutil.rmtree(self._path)
             return
-        found = Header.from_json(arrays.published(), origin=str(self._scratch))
+        found = Header.from_json(arrays.published(), origin=str(self._path))
         for fact in ("task", "sources"):
             if canonical_json(found.to_json()[fact]) != canonical_json(self._header.to_json()[fact]):
                 raise DatasetError(
-                    f"`{self._scratch}` was begun with another {fact}", hint="drop it with --overwrite"
+                    f"`{self._path}` was begun with another {fact}", hint="drop it with --overwrite"
                 )
         if altered := self.dataset().altered_episodes():
             raise DatasetError(
-                f"`{self._scratch}` is damaged: episode {altered[0]} has changed",
+                f"`{self._path}` is damaged: episode {altered[0]} has changed",
                 hint="drop it with --overwrite",
             )
         for name in found.fields:
             rows = found.commit.n_steps if name.startswith("steps/") else found.commit.n_episodes
             arrays.reopen(name, rows)
         self._header, self._arrays = found, arrays
-
-    def _start_over(self) -> None:
-        """Remove what a kill before the first commit left."""
-        for name in _OWN:
-            path = self._scratch / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
 
     def _require_task(self, columns: dict[str, np.ndarray], index: int) -> None:
         task = self._header.task
@@ -257,7 +241,7 @@ def commit_dataset(
     parents: Sequence[tuple[Path, Manifest]],
     clock: Clock,
 ) -> Manifest:
-    """Seal what ``writer`` wrote into ``target.scratch`` and make it the artifact; its suffix says what kind.
+    """Seal what ``writer`` wrote into ``target.payload`` and make it the artifact; its suffix says what kind.
 
     Raises:
         DatasetError: there is no episode.
@@ -270,7 +254,7 @@ def commit_dataset(
         id=dataset.id,
         task=dataset.task.spec,
         content={"n_episodes": dataset.n_episodes, "n_steps": dataset.n_steps},
-        files=() if as_hdf5 else _payload(target.scratch),
+        files=() if as_hdf5 else inventory(target.payload),
         recipe=recipe,
         ancestors=ancestors_of(parent for _, parent in parents),
         run=clock.run(target.path, {parent.id: path for path, parent in parents}),
@@ -279,12 +263,8 @@ def commit_dataset(
         sealed = target.scratch / _SEALED
         columns = ((name, dataset.column(name)) for name in sorted(dataset.header.fields))
         write_hdf5(sealed, dataset.header.to_json(), columns, manifest.to_bytes())
-        target.commit(payload=sealed)
+        target.commit(sealed)
     else:
-        (target.scratch / MANIFEST).write_bytes(manifest.to_bytes())
+        (target.payload / MANIFEST).write_bytes(manifest.to_bytes())
         target.commit()
     return manifest
-
-
-def _payload(scratch: Path) -> tuple[FileEntry, ...]:
-    return tuple(entry for entry in inventory(scratch) if entry.path.split("/")[0] in _OWN)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from awaccli.artifacts.checkpoint import Checkpoint, open_checkpoint
-from awaccli.artifacts.commit import describe_progress
+from awaccli.artifacts.commit import PART, describe_progress, payload_of
 from awaccli.artifacts.manifest import Manifest, Recipe, read_manifest
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, SuccessRates, open_evaluation
@@ -89,7 +89,7 @@ def info(path: Path) -> DatasetInfo | CheckpointInfo | EvaluationInfo:
     Raises:
         InputError: nothing there, or not an artifact.
     """
-    if path.suffix == ".part" and path.is_dir():
+    if path.suffix == PART and path.is_dir():
         return _unfinished_info(path)
     match kind_of(path):
         case "dataset":
@@ -101,7 +101,7 @@ def info(path: Path) -> DatasetInfo | CheckpointInfo | EvaluationInfo:
 
 
 def _unfinished_info(path: Path) -> DatasetInfo:
-    if not (path / "zarr.json").is_file():
+    if not (payload_of(path) / "zarr.json").is_file():
         raise InputError(
             f"`{path}` is an unfinished run without episodes ({describe_progress(path)})",
             hint="repeat its command with --resume to go on",

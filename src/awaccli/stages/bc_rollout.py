@@ -121,7 +121,7 @@ def _roll_out(
     n_demos = demos.n_episodes if settings.include_demos else 0
     sim_state = settings.sim_state if demos.has_simulator_state or not n_demos else "none"
     with (
-        Writer(target.scratch, header, resume=target.resuming) as writer,
+        Writer(target.payload, header, resume=target.resuming) as writer,
         Rollouts(facts.spec, workers=execution.workers, sim_state=sim_state) as rollouts,
     ):
         for index in range(writer.n_episodes, n_demos):

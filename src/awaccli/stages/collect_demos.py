@@ -147,7 +147,7 @@ def _collect(
     header = Header(task=facts, sources=(who.source,), credits=who.credits)
     attempts = settings.max_attempts or _ATTEMPTS_PER_EPISODE * settings.episodes
     with (
-        Writer(target.scratch, header, resume=target.resuming) as writer,
+        Writer(target.payload, header, resume=target.resuming) as writer,
         Rollouts(facts.spec, workers=execution.workers, sim_state=settings.sim_state) as rollouts,
     ):
         first = _next_attempt(writer, recipe.seed, attempts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Existing, claimed
 from awaccli.artifacts.identity import sha256_json
+from awaccli.artifacts.json_file import json_artifact
 from awaccli.artifacts.manifest import Clock, Manifest, Recipe
 from awaccli.artifacts.tensors import write_policy
 from awaccli.config.settings import EvaluateSettings, Execution
@@ -55,9 +55,8 @@ def evaluate(
         if not target.finished:
             clock = Clock(execution)
             result = _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
-            payload = target.scratch / "evaluation.json"
-            payload.write_bytes(_record(result, recipe, checkpoint, clock, out))
-            target.commit(payload)
+            target.payload.write_bytes(_record(result, recipe, checkpoint, clock, out))
+            target.commit()
     return open_evaluation(out)
 
 
@@ -163,7 +162,7 @@ def _record(result: Evaluation, recipe: Recipe, checkpoint: Checkpoint, clock: C
         ancestors=checkpoint.manifest.lineage(),
         run=clock.run(out, {checkpoint.id: checkpoint.path}),
     )
-    return json.dumps(body | {"manifest": manifest.to_bytes().decode()}, indent=1).encode() + b"\n"
+    return json_artifact(body, manifest.to_bytes())
 
 
 class PeriodicEvaluation:

@@ -29,7 +29,7 @@ from awaccli.stages.compute import prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import build_buffer, build_learner, load_learner, used_settings
 from awaccli.stages.online import OnlineRounds
-from awaccli.stages.training import SNAPSHOT, Training
+from awaccli.stages.training import Training
 
 VERSION = 1
 
@@ -213,7 +213,7 @@ def _make_training(
         success_ratio=plan.success_ratio,
         execution=execution,
         device=device,
-        metrics=MetricsLog(target.scratch / METRICS),
+        metrics=MetricsLog(target.payload / METRICS),
         clock=clock,
         updates=checkpoint.content.updates,
         env_steps=checkpoint.content.env_steps,
@@ -251,9 +251,8 @@ def _commit(
     recipe: Recipe,
 ) -> None:
     everything = TrainingData(data.offline, (*data.online, *gained))
-    (target.scratch / SNAPSHOT).unlink(missing_ok=True)
     write_checkpoint(
-        target.scratch,
+        target.payload,
         policy=training.learner.policy(),
         trainer=training.tensors(),
         content=CheckpointContent(

@@ -114,7 +114,7 @@ class OnlineRounds:
         header = Header(task=facts, sources=(source,))
         workers = self.training.execution.workers
         with (
-            Writer(self.log_target.scratch, header, resume=self.log_target.resuming) as writer,
+            Writer(self.log_target.payload, header, resume=self.log_target.resuming) as writer,
             Rollouts(facts.spec, workers=workers, sim_state="init") as rollouts,
         ):
             known = list(writer.dataset()) if writer.n_episodes else []

@@ -23,7 +23,7 @@ from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import build_buffer, build_learner, used_settings
-from awaccli.stages.training import SNAPSHOT, Training
+from awaccli.stages.training import Training
 
 VERSION = 1
 
@@ -88,7 +88,7 @@ def _train(
         success_ratio=0.0,
         execution=execution,
         device=device,
-        metrics=MetricsLog(target.scratch / METRICS),
+        metrics=MetricsLog(target.payload / METRICS),
         clock=clock,
     )
     training.restore(target.scratch)
@@ -105,9 +105,8 @@ def _commit(
     training: Training, target: Target, data: Sequence[Dataset], *, algo: str, recipe: Recipe
 ) -> None:
     facts = common_task(data)
-    (target.scratch / SNAPSHOT).unlink(missing_ok=True)
     write_checkpoint(
-        target.scratch,
+        target.payload,
         policy=training.learner.policy(),
         trainer=training.tensors(),
         content=CheckpointContent(
