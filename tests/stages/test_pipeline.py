@@ -1,17 +1,22 @@
 import math
+import re
+import time
 
 import numpy as np
 import pytest
 
 from awaccli.artifacts.metrics import read_metrics
+from awaccli.artifacts.tensors import read_arrays
 from awaccli.config.settings import Execution
 from awaccli.data.dataset import open_dataset
 from awaccli.envs.registry import resolve_task
 from awaccli.episode import EndReason
 from awaccli.errors import DatasetError, InterruptedRunError, RunError, UsageError
+from awaccli.stages import training
 from awaccli.stages.finding import find_training_data
 from awaccli.stages.finetune import finetune
 from awaccli.stages.pretrain import pretrain
+from awaccli.stages.training import SNAPSHOT
 
 
 def test_same_seed_gives_the_same_ids_in_another_folder_and_container_and_with_workers(chain, reference):
@@ -105,15 +110,65 @@ def test_a_run_stopped_before_its_first_round_logs_its_first_evaluation_once(cha
     assert [row["env_steps"] for row in rows if "eval/episodes" in row] == [0]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_update(reference):
+@pytest.fixture
+def unstable(reference):
+    """Return settings under which the critics of the toy explode within a few updates."""
+    fast = reference.settings.awac.optimiser.model_copy(update={"critic_lr": 10.0})
+    awac = reference.settings.awac.model_copy(update={"optimiser": fast, "clamp_target": False})
+    longer = reference.settings.pretrain.model_copy(update={"updates": 400})
+    return reference.settings.model_copy(update={"awac": awac, "pretrain": longer})
+
+
+def test_values_that_explode_stop_the_run_name_the_update_and_leave_the_last_good_state(
+    reference, unstable, tmp_path
+):
     data = reference.rollout(reference.collect())
-    fast = reference.settings.awac.optimiser.model_copy(update={"critic_lr": 1e30})
-    settings = reference.settings.model_copy(
-        update={"awac": reference.settings.awac.model_copy(update={"optimiser": fast, "clamp_target": False})}
-    )
-    with pytest.raises(RunError, match=r"update \d+: loss/critic is (nan|inf)"):
-        pretrain([data], settings, reference.path("x", "ckpt"), execution=Execution(log_every=1))
-    assert not reference.path("x", "ckpt").exists()
+    with pytest.raises(RunError, match=r"update \d+: (q/largest|loss/critic) is .*, beyond \d+") as caught:
+        pretrain([data], unstable, tmp_path / "x.ckpt", execution=Execution(log_every=50, save_every=1))
+    first = int(re.search(r"update (\d+):", str(caught.value))[1])
+    assert f"the state of update {first - 1} is kept" in caught.value.hint
+    _, facts = read_arrays(tmp_path / "x.ckpt.part" / SNAPSHOT)
+    assert facts["updates"] == first - 1
+    # Looked at rarely, the very same update is named.
+    with pytest.raises(RunError, match=rf"update {first}:") as caught:
+        pretrain([data], unstable, tmp_path / "y.ckpt", execution=Execution(log_every=400))
+    assert "nothing was saved yet" in caught.value.hint
+    assert not (tmp_path / "y.ckpt").exists()
+
+
+def test_weights_that_are_not_finite_never_become_a_checkpoint(reference, tmp_path):
+    data = reference.rollout(reference.collect())
+    fast = reference.settings.bc.optimiser.model_copy(update={"policy_lr": 1e38})
+    bc = reference.settings.bc.model_copy(update={"optimiser": fast, "updates": 2})
+    settings = reference.settings.model_copy(update={"bc": bc})
+    with pytest.raises(RunError, match=r"update \d: .* is (not finite|inf|nan)"):
+        pretrain([data], settings, tmp_path / "x.ckpt", algo="bc")
+    assert not (tmp_path / "x.ckpt").exists()
+
+
+def test_snapshots_cost_little_time_where_no_interval_is_given(reference, tmp_path, monkeypatch):
+    """A slow disk makes them rarer: 100 times the duration of one lies between two."""
+    data = reference.rollout(reference.collect())
+    started = time.monotonic()
+    now, saved = [started], []
+
+    def clock():
+        now[0] += 0.05  # an update, more or less
+        return now[0]
+
+    def slow_disk(path, arrays, facts):
+        if path.name == SNAPSHOT:
+            saved.append(now[0])
+            now[0] += 0.5
+
+    monkeypatch.setattr(training.time, "monotonic", clock)
+    monkeypatch.setattr(training, "write_arrays", slow_disk)
+    longer = reference.settings.bc.model_copy(update={"updates": 1500})
+    settings = reference.settings.model_copy(update={"bc": longer})
+    pretrain([data], settings, tmp_path / "x.ckpt", algo="bc", execution=Execution(log_every=10**6))
+    assert saved[0] - started < 10
+    assert len(saved) >= 2
+    assert min(np.diff(saved)) >= 50
 
 
 def test_sizes_that_do_not_fit_are_named(chain, reference):

@@ -83,7 +83,11 @@ class Awac:
         torch.autograd.backward((critic_loss, policy_loss))  # they share no parameter
         self._optimiser.step()
         self._follow()
-        return {"loss/policy": policy_loss.detach(), "loss/critic": critic_loss.detach()}
+        return {
+            "loss/policy": policy_loss.detach(),
+            "loss/critic": critic_loss.detach(),
+            "q/largest": q.detach().abs().amax(),
+        }
 
     @torch.no_grad()
     def _target(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:

@@ -223,5 +223,7 @@ class Execution(BaseModel):
     device: str = Field(default="cpu", description="auto, cpu or cuda[:i]")
     eval_every: int = Field(default=0, ge=0, description="evaluate after this many updates; 0: never")
     eval_episodes: int = Field(default=20, ge=1, description="episodes of each evaluation during training")
-    save_every: int = Field(default=5_000, ge=1, description="updates between resumable snapshots")
+    save_every: int = Field(
+        default=0, ge=0, description="updates between resumable snapshots; 0: so often that they cost 1 %"
+    )
     log_every: int = Field(default=500, ge=1, description="updates between lines of metrics.jsonl")

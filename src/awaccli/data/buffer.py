@@ -122,6 +122,13 @@ class ReplayBuffer:
         returns: np.ndarray = self._rows_of(rollouts)[starts, -1]
         return returns
 
+    def value_bound(self) -> float:
+        """Return what no discounted sum of rewards exceeds in size, going by the rewards stored so far."""
+        held = self._rows[: self.n_offline + self.n_online]
+        rewards = held[:, self.task.observation_dim + self.task.action_dim]
+        largest = float(rewards.abs().max()) if len(held) else 0.0
+        return largest / (1 - self._targets.discount**self._targets.n_step)
+
     def gather(self, indices: np.ndarray) -> Batch:
         """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``."""
         assert indices.size == 0 or 0 <= indices.min() <= indices.max() < self.n_offline + self.n_online

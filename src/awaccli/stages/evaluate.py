@@ -204,7 +204,7 @@ class PeriodicEvaluation:
         if not self._rollouts or training.metrics.has("eval/episodes", **at):
             return
         path = self._scratch / f"policy-{training.updates}-{training.env_steps}.safetensors"
-        write_policy(path, training.learner.policy())
+        write_policy(path, training.policy())
         try:
             episodes = evaluation_episodes(
                 self._rollouts,

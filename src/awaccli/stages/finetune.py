@@ -253,7 +253,7 @@ def _commit(
     everything = TrainingData(data.offline, (*data.online, *gained))
     write_checkpoint(
         target.payload,
-        policy=training.learner.policy(),
+        policy=training.policy(),
         trainer=training.tensors(),
         content=CheckpointContent(
             algo=checkpoint.content.algo,

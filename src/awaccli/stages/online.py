@@ -147,7 +147,7 @@ class OnlineRounds:
         assert log.rollouts is not None
         start = self.checkpoint.content.env_steps
         policy = self.target.scratch / f"policy-{self.training.env_steps}.safetensors"
-        write_policy(policy, self.training.learner.policy())
+        write_policy(policy, self.training.policy())
         actor = ActorSpec(policy=f"file:{policy.absolute()}", actions="sample")
         jobs = [
             Job(index, self.training.seed, f"online-{start}", max_steps=budget)

@@ -107,7 +107,7 @@ def _commit(
     facts = common_task(data)
     write_checkpoint(
         target.payload,
-        policy=training.learner.policy(),
+        policy=training.policy(),
         trainer=training.tensors(),
         content=CheckpointContent(
             algo=algo,

@@ -5,7 +5,7 @@ Draws for update k come from the stream (seed, "update", k), so a resumed run ne
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +21,21 @@ from awaccli.config.settings import Execution
 from awaccli.data.buffer import ReplayBuffer
 from awaccli.episode import Episode
 from awaccli.errors import InterruptedRunError, RunError
-from awaccli.protocols import Batch, Learner, Progress, Reporter
+from awaccli.protocols import Batch, Learner, PolicyWeights, Progress, Reporter
 from awaccli.seeding import stream
 from awaccli.stages.compute import to_arrays, to_tensors
+from awaccli.stages.health import Health, advice
 
 if TYPE_CHECKING:
     from awaccli.stages.evaluate import PeriodicEvaluation
 
 SNAPSHOT = "snapshot.safetensors"
-_TRY = "try a smaller learning rate, or look at the data with `awac info`"
+_SAVE_COSTS = 100
+"""A snapshot is taken once this many times its own duration has passed: it costs 1 % of the time."""
+_SAVE_S = 2.0
+"""And no sooner than this many seconds after the last."""
+_BEYOND = 10.0
+"""Values this many times larger than the rewards allow have exploded."""
 
 
 @dataclass(slots=True)
@@ -53,12 +59,22 @@ class Training:
     """Environment steps in all, those of earlier stages included."""
     shown: dict[str, float] = field(default_factory=dict)
     """The latest diagnostics, for a progress display."""
+    health: Health = field(default_factory=Health)
+    _kept: int | None = None
+    """Updates that the last snapshot holds."""
+    _saved_s: float = field(default_factory=time.monotonic)
+    _save_cost_s: float = 0.0
 
     def update(self) -> None:
-        """Make one gradient update, and log where the interval says so."""
+        """Make one gradient update, and log where the interval says so.
+
+        Raises:
+            RunError: at a line of the log, if a loss or value since the last one was not sane.
+        """
         batch, noise = self._draw("update")
         losses = self.learner.update(batch, noise)
         self.updates += 1
+        self.health.note(self.updates, losses)
         if self.updates % self.execution.log_every == 0:
             self._log(losses)
 
@@ -73,7 +89,7 @@ class Training:
         """Update until ``goal`` updates are made in all; evaluate, snapshot and stop as asked on the way.
 
         Raises:
-            RunError: a loss is not finite.
+            RunError: a loss or value is not finite, or exploded; the last good snapshot stays.
             InterruptedRunError: a signal came; the run can be resumed.
         """
         while self.updates < goal:
@@ -81,7 +97,7 @@ class Training:
             if progress:
                 progress.update(self.updates, **self.shown)
             evaluation.after_update(self)
-            if self.updates % self.execution.save_every == 0:
+            if self._save_is_due():
                 self.save(scratch)
             self.stop_if_asked(report, scratch)
 
@@ -93,10 +109,8 @@ class Training:
         return batch, to_tensors(draws, self.device)
 
     def _log(self, losses: Mapping[str, torch.Tensor]) -> None:
+        self.require_sane()
         values = {name: float(value) for name, value in losses.items()}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise RunError(f"update {self.updates}: {name} is {value}", hint=_TRY)
         found = self.learner.diagnose(*self._draw("diagnose"))
         self.shown = values | {name: value for name, value in found.items() if isinstance(value, float)}
         self.write(values | found)
@@ -119,22 +133,54 @@ class Training:
             return None
         return float(expected.mean()) - float(self.buffer.returns_at_start(episodes).mean())
 
+    def require_sane(self) -> None:
+        """Check what the updates so far returned.
+
+        Raises:
+            RunError: a loss or value is not finite, or exploded; names the update.
+        """
+        limit = _BEYOND * max(1.0, self.buffer.value_bound())
+        self.health.require_sane({"q/largest": limit}, hint=advice(self._kept))
+
+    def policy(self) -> PolicyWeights:
+        """Return the policy that acts.
+
+        Raises:
+            RunError: it comes of updates that were not sane.
+        """
+        self.require_sane()
+        policy = self.learner.policy()
+        self._require_finite(policy.arrays)
+        return policy
+
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all that the learner needs to go on, as arrays.
 
         Raises:
-            RunError: something is not finite; it must not replace the last good state.
+            RunError: something is not sane; it must not replace the last good state.
         """
+        self.require_sane()
         arrays = to_arrays(self.learner.tensors())
+        self._require_finite(arrays)
+        return arrays
+
+    def _require_finite(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
-                raise RunError(f"update {self.updates}: {name} is not finite", hint=_TRY)
-        return arrays
+                raise RunError(f"update {self.updates}: {name} is not finite", hint=advice(self._kept))
+
+    def _save_is_due(self) -> bool:
+        if self.execution.save_every:
+            return self.updates % self.execution.save_every == 0
+        return time.monotonic() - self._saved_s > max(_SAVE_S, _SAVE_COSTS * self._save_cost_s)
 
     def save(self, scratch: Path) -> None:
         """Write a snapshot that ``restore`` continues from."""
+        started = time.monotonic()
         facts = {"updates": self.updates, "env_steps": self.env_steps}
         write_arrays(scratch / SNAPSHOT, self.tensors(), facts)
+        self._kept, self._saved_s = self.updates, time.monotonic()
+        self._save_cost_s = self._saved_s - started
 
     def restore(self, scratch: Path) -> None:
         """Continue from the last snapshot in ``scratch``, if there is one; drop what else a kill left."""
@@ -144,6 +190,7 @@ class Training:
             arrays, facts = read_arrays(scratch / SNAPSHOT)
             self.learner.load(to_tensors(arrays, self.device))
             self.updates, self.env_steps = facts["updates"], facts["env_steps"]
+            self._kept = self.updates
         self.metrics.rewind(updates=self.updates, env_steps=self.env_steps)
 
     def stop_if_asked(self, report: Reporter, scratch: Path) -> None:
