@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from awaccli.artifacts.commit import Existing, claimed, part_of
+from awaccli.artifacts.commit import Begun, Existing, claimed, part_of
 from awaccli.artifacts.manifest import MANIFEST, FileEntry
 from awaccli.errors import OutputExistsError, UsageError
 
@@ -109,7 +109,7 @@ def test_what_a_kill_right_after_the_commit_leaves_goes_with_the_next_run(tmp_pa
     path = tmp_path / "x.ckpt"
     make(path, recipe, manifest)
     part_of(path).mkdir()
-    (part_of(path) / "recipe.json").write_text(recipe.model_dump_json())
+    (part_of(path) / "begun.json").write_text(Begun(recipe=recipe).model_dump_json())
     (part_of(path) / "snapshot").write_text("state")
     assert make(path, recipe, manifest, Existing.RESUME).finished
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.ckpt"]
@@ -120,7 +120,7 @@ def test_progress_of_another_recipe_stays_where_the_output_is_current(tmp_path, 
     make(path, recipe, manifest)
     part_of(path).mkdir()
     other = recipe.model_copy(update={"seed": 1})
-    (part_of(path) / "recipe.json").write_text(other.model_dump_json())
+    (part_of(path) / "begun.json").write_text(Begun(recipe=other).model_dump_json())
     (part_of(path) / "snapshot").write_text("state")
     assert make(path, recipe, manifest, Existing.IF_CHANGED).finished
     assert (part_of(path) / "snapshot").is_file()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,23 @@ def test_a_time_limit_saves_and_stops(awac, tmp_path):
     assert (result.code, result.out) == (143, "")
     assert "of 500 episodes" in result.err
     assert (tmp_path / "toy-demos.zarr.part").is_dir()
+
+
+def test_what_a_kill_left_becomes_a_sealed_dataset(awac, script, tmp_path):
+    slow = """--env-kwargs '{"hang_s": 0.01}'"""
+    with script(f"exec awac collect-demos {TOY} -n 5000 --workers 1 {slow}", tmp_path) as process:
+        begun = tmp_path / "toy-demos.zarr.part" / "payload" / "zarr.json"
+        deadline = time.monotonic() + 60
+        while not (begun.is_file() and b"n_episodes" in begun.read_bytes()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    left = awac("info", "toy-demos.zarr.part", "--json").json
+    result = awac("data", "repair", "toy-demos.zarr.part")
+    assert (result.code, result.out) == (0, "toy-demos.zarr\n")
+    assert f"sealed {left['n_episodes']} episodes, {left['n_steps']} steps" in result.err
+    again = awac("data", "repair", "toy-demos.zarr.part", "--json").json
+    assert (again["already"], again["n_episodes"]) == (True, left["n_episodes"])
+    assert awac("info", "toy-demos.zarr", "--json").json["id"] == left["id"]
 
 
 def test_the_first_failure_in_a_pipe_ends_it_without_a_hang(script, tmp_path):

@@ -1,6 +1,6 @@
 """All or nothing: an artifact is built in ``X.part`` beside its target and appears by one rename.
 
-``X.part`` holds ``recipe.json``, what the run needs to go on, and ``payload``: the artifact itself, growing.
+``X.part`` holds ``begun.json``, what the run needs to go on, and ``payload``: the artifact itself, growing.
 The commit renames the payload alone, so that a kill before it leaves all that a resumed run needs, and one
 after it leaves a whole artifact and a folder that the next run removes. A reader sees the old artifact, the
 new one, or none. A lock beside the target, which the kernel frees when its owner dies, keeps others out.
@@ -13,17 +13,19 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from awaccli.artifacts.manifest import Recipe, damaged_files, read_manifest
+from pydantic import BaseModel, ConfigDict, Field
+
+from awaccli.artifacts.manifest import Ancestor, Recipe, damaged_files, read_manifest
 from awaccli.errors import InputError, OutputExistsError, UsageError
 
 PART = ".part"
-_RECIPE = "recipe.json"
+_BEGUN = "begun.json"
 _PAYLOAD = "payload"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -36,6 +38,15 @@ class Existing(StrEnum):
     OVERWRITE = "overwrite"
     RESUME = "resume"
     IF_CHANGED = "if-changed"
+
+
+class Begun(BaseModel):
+    """What an unfinished run was begun for; it has no manifest yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: Recipe
+    ancestors: dict[str, Ancestor] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +90,14 @@ def payload_of(part: Path) -> Path:
 
 
 @contextmanager
-def claimed(path: Path, recipe: Recipe, existing: Existing = Existing.REFUSE) -> Iterator[Target]:
-    """Hold the output ``path`` while it is built from ``recipe``.
+def claimed(
+    path: Path,
+    recipe: Recipe,
+    existing: Existing = Existing.REFUSE,
+    *,
+    ancestors: Mapping[str, Ancestor] | None = None,
+) -> Iterator[Target]:
+    """Hold the output ``path`` while it is built from ``recipe``; ``ancestors``: its inputs' recipes, by id.
 
     Leaving without a commit keeps the scratch directory if it holds progress and removes it if it is empty.
 
@@ -100,10 +117,29 @@ def claimed(path: Path, recipe: Recipe, existing: Existing = Existing.REFUSE) ->
             if not target.finished and not target.resuming:
                 shutil.rmtree(target.scratch, ignore_errors=True)
                 target.scratch.mkdir()
-                (target.scratch / _RECIPE).write_text(recipe.model_dump_json())
+                begun = Begun(recipe=recipe, ancestors=dict(ancestors or {}))
+                (target.scratch / _BEGUN).write_text(begun.model_dump_json())
             yield target
         finally:
             _drop_if_empty(target.scratch)
+
+
+@contextmanager
+def taken_over(path: Path) -> Iterator[Target]:
+    """Hold the unfinished output ``path``, whatever its recipe, to make an artifact of what is there.
+
+    Raises:
+        OutputExistsError: the output itself exists, or another process is writing it.
+        UsageError: the folder cannot be written.
+    """
+    _require_writable(path)
+    with _locked(path):
+        if path.exists():
+            raise OutputExistsError(
+                f"`{path}` already exists",
+                hint=f"give `{part_of(path)}` another name, such as new-{part_of(path)}",
+            )
+        yield Target(path, resuming=True, finished=False)
 
 
 def check_free(path: Path, recipe: Recipe, existing: Existing) -> bool:
@@ -152,7 +188,7 @@ def _obstacle(path: Path, recipe: Recipe) -> str | None:
 
 def _tidy(target: Target, recipe: Recipe) -> None:
     """Remove what a kill right after the commit left: the same recipe's folder."""
-    if target.scratch.is_dir() and recipe_of_part(target.scratch) in (recipe, None):
+    if target.scratch.is_dir() and _recipe_of(target.scratch) in (recipe, None):
         shutil.rmtree(target.scratch, ignore_errors=True)
 
 
@@ -163,7 +199,7 @@ def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
             f"`{scratch}` is an unfinished run ({progress})",
             hint="use --resume to go on, --overwrite to drop it",
         )
-    if recipe_of_part(scratch) == recipe:
+    if _recipe_of(scratch) == recipe:
         return True
     if existing is Existing.RESUME:
         raise OutputExistsError(
@@ -173,17 +209,22 @@ def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
     return False
 
 
-def recipe_of_part(scratch: Path) -> Recipe | None:
-    """Return the recipe that an unfinished run was begun with, or None where it cannot be read."""
+def begun_in(part: Path) -> Begun | None:
+    """Return what an unfinished run was begun for, or None where that cannot be read."""
     try:
-        return Recipe.model_validate_json((scratch / _RECIPE).read_bytes())
+        return Begun.model_validate_json((part / _BEGUN).read_bytes())
     except (OSError, ValueError):
         return None
 
 
+def _recipe_of(part: Path) -> Recipe | None:
+    begun = begun_in(part)
+    return begun.recipe if begun else None
+
+
 def describe_progress(scratch: Path) -> str:
     """Say in a few words what an unfinished run holds."""
-    recipe = recipe_of_part(scratch)
+    recipe = _recipe_of(scratch)
     size_mb = sum(file.stat().st_size for file in scratch.rglob("*") if file.is_file()) / 1e6
     return f"{recipe.stage if recipe else 'unknown stage'}, {size_mb:.1f} MB"
 
@@ -236,7 +277,7 @@ def _drop_if_empty(scratch: Path) -> None:
 
 
 def _holds_progress(scratch: Path) -> bool:
-    return any(entry.is_file() and entry.name != _RECIPE for entry in scratch.rglob("*"))
+    return any(entry.is_file() and entry.name != _BEGUN for entry in scratch.rglob("*"))
 
 
 def _sync_tree(root: Path) -> None:

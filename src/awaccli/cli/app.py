@@ -18,6 +18,7 @@ from awaccli.cli.collect_demos import collect_demos
 from awaccli.cli.compare import compare
 from awaccli.cli.config import config_app
 from awaccli.cli.console import LOG, ImmediateStop, abandon_stdout, complain
+from awaccli.cli.data import data_app
 from awaccli.cli.evaluate import evaluate
 from awaccli.cli.finetune import finetune
 from awaccli.cli.info import info
@@ -63,6 +64,7 @@ app.command("eval")(evaluate)
 app.command("info")(info)
 app.command("compare")(compare)
 app.command("tasks")(tasks)
+app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ import numpy as np
 
 from awaccli.artifacts.commit import Target
 from awaccli.artifacts.identity import canonical_json
-from awaccli.artifacts.manifest import MANIFEST, Clock, Manifest, Recipe, ancestors_of, inventory
+from awaccli.artifacts.manifest import MANIFEST, Ancestor, Clock, Manifest, Recipe, ancestors_of, inventory
 from awaccli.data.columns import DOCS, REQUIRED, TRAINING, content_columns, derived_columns
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Commit, FieldSpec, Header, episode_sha256, field_name
@@ -54,6 +54,11 @@ class Writer:
         if not resume:
             raise DatasetError(f"`{path}` already holds a dataset", hint="resume it, or write somewhere else")
         self._resume()
+
+    @property
+    def path(self) -> Path:
+        """The Zarr directory."""
+        return self._path
 
     @property
     def n_episodes(self) -> int:
@@ -240,8 +245,17 @@ def commit_dataset(
     recipe: Recipe,
     parents: Sequence[tuple[Path, Manifest]],
     clock: Clock,
+    ancestors: Mapping[str, Ancestor] | None = None,
 ) -> Manifest:
-    """Seal what ``writer`` wrote into ``target.payload`` and make it the artifact; its suffix says what kind.
+    """Seal what ``writer`` wrote into ``target.scratch`` and make it the artifact; its suffix says what kind.
+
+    Args:
+        target: where it goes.
+        writer: has the episodes.
+        recipe: what made them.
+        parents: inputs that are still there.
+        clock: of the run.
+        ancestors: recipes of inputs that may be gone, by id.
 
     Raises:
         DatasetError: there is no episode.
@@ -254,9 +268,9 @@ def commit_dataset(
         id=dataset.id,
         task=dataset.task.spec,
         content={"n_episodes": dataset.n_episodes, "n_steps": dataset.n_steps},
-        files=() if as_hdf5 else inventory(target.payload),
+        files=() if as_hdf5 else inventory(writer.path),
         recipe=recipe,
-        ancestors=ancestors_of(parent for _, parent in parents),
+        ancestors=dict(ancestors or {}) | ancestors_of(parent for _, parent in parents),
         run=clock.run(target.path, {parent.id: path for path, parent in parents}),
     )
     if as_hdf5:
@@ -265,6 +279,6 @@ def commit_dataset(
         write_hdf5(sealed, dataset.header.to_json(), columns, manifest.to_bytes())
         target.commit(sealed)
     else:
-        (target.payload / MANIFEST).write_bytes(manifest.to_bytes())
-        target.commit()
+        (writer.path / MANIFEST).write_bytes(manifest.to_bytes())
+        target.commit(writer.path)
     return manifest

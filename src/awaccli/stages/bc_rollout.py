@@ -8,7 +8,7 @@ from pathlib import Path
 
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Existing, Target, check_free, claimed
-from awaccli.artifacts.manifest import Clock, Recipe
+from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.config.settings import Actions, Execution, RolloutSettings, Settings
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Header, Source
@@ -61,7 +61,8 @@ def bc_rollout(
         )
         for path, clone_seed in clone_outputs(demos, settings, out, seed=seed, existing=existing)
     ]
-    with claimed(out, recipe, existing) as target:
+    ancestors = ancestors_of([demos.sealed(), *(clone.manifest for clone in clones)])
+    with claimed(out, recipe, existing, ancestors=ancestors) as target:
         if not target.finished:
             _roll_out(
                 demos, clones, settings.rollout, target, recipe=recipe, execution=execution, report=report

@@ -9,7 +9,7 @@ from typing import Literal
 
 from awaccli.artifacts.checkpoint import open_checkpoint
 from awaccli.artifacts.commit import Existing, Target, claimed
-from awaccli.artifacts.manifest import Clock, InputRef, Manifest, Recipe
+from awaccli.artifacts.manifest import Clock, InputRef, Manifest, Recipe, ancestors_of
 from awaccli.config.settings import CollectSettings, Execution
 from awaccli.config.task import TaskFacts, TaskSpec
 from awaccli.data.dataset import Dataset, open_dataset
@@ -58,7 +58,8 @@ def collect_demos(
     """
     execution = execution or Execution()
     facts, demonstrator, recipe = prepare(task, settings, seed=seed)
-    with claimed(out, recipe, existing) as target:
+    ancestors = ancestors_of(parent for _, parent in demonstrator.parents)
+    with claimed(out, recipe, existing, ancestors=ancestors) as target:
         if not target.finished:
             _collect(facts, settings, target, demonstrator, recipe=recipe, execution=execution, report=report)
     return open_dataset(out)

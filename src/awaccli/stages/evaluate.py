@@ -51,7 +51,7 @@ def evaluate(
     recipe = evaluate_recipe(checkpoint, settings, facts.spec, seed=seed)
     if out is None:
         return _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
-    with claimed(out, recipe, existing) as target:
+    with claimed(out, recipe, existing, ancestors=checkpoint.manifest.lineage()) as target:
         if not target.finished:
             clock = Clock(execution)
             result = _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)

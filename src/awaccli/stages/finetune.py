@@ -17,7 +17,7 @@ from awaccli.artifacts.checkpoint import (
     write_checkpoint,
 )
 from awaccli.artifacts.commit import Existing, Target, check_free, claimed
-from awaccli.artifacts.manifest import Clock, Recipe
+from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, FinetuneSettings, Settings
 from awaccli.data.buffer import common_task
@@ -84,7 +84,8 @@ def finetune(
     online_out = online_out or default_online_path(out)
     recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
     with ExitStack() as stack:
-        target = stack.enter_context(claimed(out, recipe, existing))
+        known = ancestors_of([checkpoint.manifest, *(dataset.sealed() for dataset in data.all)])
+        target = stack.enter_context(claimed(out, recipe, existing, ancestors=known))
         if target.finished:
             return open_checkpoint(out)
         if settings.finetune.env_steps:
@@ -95,7 +96,7 @@ def finetune(
         with PeriodicEvaluation(facts, target.scratch, execution, seed=seed, report=report) as evaluation:
             if settings.finetune.env_steps:
                 log_recipe = online_recipe(recipe)
-                log = stack.enter_context(claimed(online_out, log_recipe, existing))
+                log = stack.enter_context(claimed(online_out, log_recipe, existing, ancestors=known))
                 rounds = OnlineRounds(training, checkpoint, facts, settings.finetune, target, log)
                 rounds.run(log_recipe, evaluation, report)
                 gained.append(open_dataset(online_out))

@@ -14,7 +14,7 @@ from awaccli.artifacts.checkpoint import (
     write_checkpoint,
 )
 from awaccli.artifacts.commit import Existing, Target, claimed
-from awaccli.artifacts.manifest import Clock, Recipe
+from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, Settings
 from awaccli.data.buffer import common_task
@@ -46,7 +46,8 @@ def pretrain(
     """
     execution = execution or Execution()
     recipe = pretrain_recipe(data, settings, algo=algo, seed=seed)
-    with claimed(out, recipe, existing) as target:
+    ancestors = ancestors_of(dataset.sealed() for dataset in data)
+    with claimed(out, recipe, existing, ancestors=ancestors) as target:
         if not target.finished:
             _train(data, settings, target, algo=algo, recipe=recipe, execution=execution, report=report)
     return open_checkpoint(out)
