@@ -120,9 +120,8 @@ def test_id_covers_content_and_not_provenance(header, make_episode):
 
 def test_equal_content_gives_equal_hdf5_bytes(tmp_path, header, make_episode):
     dataset = write(tmp_path / "x.h5", header, [make_episode(np.random.default_rng(0), rich=True)])
-    columns = [(name, dataset.column(name)) for name in dataset.header.fields]
     for copy in "ab":
-        write_hdf5(tmp_path / copy, dataset.header.to_json(), columns, b"{}")
+        write_hdf5(tmp_path / copy, dataset.header.to_json(), dataset.layout(), dataset.rows, b"{}")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -182,3 +181,27 @@ def test_limits_are_checked_before_reading():
     ):
         with pytest.raises(DatasetError):
             stores.require_within_limits("x", "steps/rewards", info)
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "h5"])
+@pytest.mark.parametrize("window_bytes", [1, 5_000, 1 << 30])
+def test_episodes_are_the_same_through_any_window(tmp_path, header, make_episode, suffix, window_bytes):
+    episodes = [make_episode(np.random.default_rng(seed), rich=True) for seed in range(7)]
+    dataset = write(tmp_path / f"x.{suffix}", header, episodes)
+    hashes = [episode_sha256(episode) for episode in episodes]
+    dataset.window_bytes = window_bytes
+    assert [episode_sha256(episode) for episode in dataset] == hashes
+    assert [episode_sha256(episode) for episode in dataset.between(2, 5)] == hashes[2:5]
+    assert episode_sha256(dataset.episode(-1)) == hashes[-1]
+    assert list(dataset.between(3, 3)) == []
+
+
+def test_reading_episodes_holds_one_window_at_a_time(tmp_path, header, make_episode, monkeypatch):
+    dataset = write(tmp_path / "x.zarr", header, [make_episode(np.random.default_rng(i)) for i in range(9)])
+    dataset.window_bytes, read = 1, []
+    rows = dataset.rows
+    monkeypatch.setattr(dataset, "rows", lambda name, *where: read.append(where) or rows(name, *where))
+    for episode, length in zip(dataset, dataset.episodes.length, strict=True):
+        assert len(episode) == length
+        assert max(stop - start for start, stop in read) == length
+        read.clear()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,49 +14,14 @@ from awaccli.artifacts.commit import PART, payload_of
 from awaccli.artifacts.manifest import Manifest, damaged_files
 from awaccli.config.task import TaskFacts
 from awaccli.data.columns import REQUIRED, TRAINING
+from awaccli.data.episodes import EpisodeTable, Window
 from awaccli.data.schema import Header, dataset_id, episode_sha256
 from awaccli.data.statistics import Statistics
-from awaccli.data.stores import Store, open_store
+from awaccli.data.stores import FieldInfo, Store, chunk_rows, open_store
 from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError
 
-
-@dataclass(frozen=True, slots=True)
-class EpisodeTable:
-    """One row per episode; arrays [E]."""
-
-    start: np.ndarray
-    """int64: first row in ``steps/``."""
-    length: np.ndarray
-    """int32: steps."""
-    return_: np.ndarray
-    """float64: undiscounted."""
-    success: np.ndarray
-    """bool: the goal is met after the last action."""
-    success_steps: np.ndarray
-    """int32: number of steps after which the goal is met."""
-    end_reason: np.ndarray
-    """uint8: `EndReason`."""
-    seed: np.ndarray
-    """uint64: valid where ``has_seed``."""
-    has_seed: np.ndarray
-    source: np.ndarray
-    """int32: index into the header's sources."""
-    clipped: np.ndarray
-    """int32: action entries outside the box before execution."""
-
-    def __len__(self) -> int:
-        """Return the number of episodes."""
-        return len(self.start)
-
-    @property
-    def success_any(self) -> np.ndarray:
-        """Bool [E]: the goal is met after some action."""
-        return self.success_steps > 0
-
-    def held(self, steps: int) -> np.ndarray:
-        """Return bool [E]: the goal is met after more than ``steps`` actions."""
-        return self.success_steps > steps
+WINDOW_BYTES = 64 << 20
 
 
 class Dataset:
@@ -66,6 +32,8 @@ class Dataset:
         self.header = header
         self.manifest = manifest
         """None while the dataset is being written."""
+        self.window_bytes = WINDOW_BYTES
+        """How much of the steps is in memory at a time while episodes are read one after the other."""
         self._store = store
         self._columns: dict[str, np.ndarray] = {}
 
@@ -101,16 +69,12 @@ class Dataset:
         Raises:
             DatasetError: no such field, damaged, or a field for training holds NaN or an infinity.
         """
+        if name not in self.header.fields:
+            raise DatasetError(
+                f"`{self.path}` has no field {name}", hint=f"it has {', '.join(self.header.fields)}"
+            )
         if name not in self._columns:
-            if name not in self.header.fields:
-                raise DatasetError(
-                    f"`{self.path}` has no field {name}", hint=f"it has {', '.join(self.header.fields)}"
-                )
-            column = self._store.read(name, 0, self._rows(name))
-            if name in TRAINING:
-                self._require_finite(name, column)
-            column.setflags(write=False)
-            self._columns[name] = column
+            self._columns[name] = self.rows(name, 0, self._rows(name))
         return self._columns[name]
 
     def sealed(self) -> Manifest:
@@ -139,38 +103,45 @@ class Dataset:
             IndexError: there is no such episode.
         """
         index = range(self.n_episodes)[index]
-        table = self.episodes
-        rows = slice(int(table.start[index]), int(table.start[index]) + int(table.length[index]))
-        start_fields = {name: self.column(name)[index] for name in self._below("episodes/model/")}
-        return Episode(
-            observations=self._with_final("observations", rows, index),
-            actions=self.column("steps/actions")[rows],
-            rewards=self.column("steps/rewards")[rows],
-            success=self.column("steps/success")[rows],
-            terminated=bool(self.column("steps/terminations")[rows.stop - 1]),
-            truncated=bool(self.column("steps/truncations")[rows.stop - 1]),
-            end_reason=EndReason(int(table.end_reason[index])),
-            seed=int(table.seed[index]) if table.has_seed[index] else None,
-            source=int(table.source[index]),
-            infos={_tail(name, 2): self.column(name)[rows] for name in self._below("steps/infos/")},
-            sim={
-                _tail(name, 2): self._with_final(_tail(name, 1), rows, index)
-                for name in self._below("steps/sim/")
-            },
-            sim_init=self.column("episodes/sim_init")[index]
-            if "episodes/sim_init" in self.header.fields
-            else None,
-            model={_tail(name, 2): values for name, values in start_fields.items()},
-            clipped=int(table.clipped[index]),
-        )
+        return next(self.between(index, index + 1))
 
     def __len__(self) -> int:
         """Return the number of episodes."""
         return self.n_episodes
 
     def __iter__(self) -> Iterator[Episode]:
-        """Yield the episodes in order."""
-        return (self.episode(index) for index in range(self.n_episodes))
+        """Yield the episodes in order; see `between`."""
+        return self.between(0, self.n_episodes)
+
+    def between(self, first: int, stop: int) -> Iterator[Episode]:
+        """Yield episodes ``first`` to ``stop`` in order, about 64 MiB of them in memory at a time."""
+        while first < stop:
+            after = self._window_end(first, stop)
+            yield from Window(self, first, after)
+            first = after
+
+    def _window_end(self, first: int, stop: int) -> int:
+        """Return the episode after the last that fits into a window which starts at ``first``."""
+        step_bytes = sum(
+            spec.row_bytes for name, spec in self.header.fields.items() if name.startswith("steps/")
+        )
+        start, ends = self.episodes.start[first], self.episodes.start + self.episodes.length
+        fits = int(np.searchsorted(ends, start + self.window_bytes // step_bytes, side="right"))
+        return min(stop, max(fits, first + 1))
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return rows ``start`` to ``stop`` of a field: of the column, if it is loaded, or from the store.
+
+        Raises:
+            DatasetError: see `column`.
+        """
+        if name in self._columns:
+            return self._columns[name][start:stop]
+        rows = self._store.read(name, start, stop)
+        if name in TRAINING:
+            self._require_finite(name, rows, start)
+        rows.setflags(write=False)
+        return rows
 
     def altered_episodes(self) -> list[int]:
         """Return the indices of episodes that do not match their recorded hash; reads everything."""
@@ -180,18 +151,26 @@ class Dataset:
     def _rows(self, name: str) -> int:
         return self.n_steps if name.startswith("steps/") else self.n_episodes
 
-    def _below(self, prefix: str) -> list[str]:
+    def layout(self) -> dict[str, FieldInfo]:
+        """Return dtype, shape and chunks of each field as this version stores it."""
+        return {
+            name: FieldInfo(
+                spec.dtype,
+                (self._rows(name), *spec.shape),
+                (min(self._rows(name), chunk_rows(spec.row_bytes)), *spec.shape),
+            )
+            for name, spec in self.header.fields.items()
+        }
+
+    def below(self, prefix: str) -> list[str]:
+        """Return the fields whose names begin with ``prefix``."""
         return [name for name in self.header.fields if name.startswith(prefix)]
 
-    def _with_final(self, name: str, rows: slice, index: int) -> np.ndarray:
-        final = self.column(f"final/{name}")[index : index + 1]
-        return np.concatenate([self.column(f"steps/{name}")[rows], final])
-
-    def _require_finite(self, name: str, column: np.ndarray) -> None:
-        finite = np.isfinite(column).reshape(len(column), -1).all(axis=1)
+    def _require_finite(self, name: str, rows: np.ndarray, first: int) -> None:
+        finite = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
         if finite.all():
             return
-        row = int(finite.argmin())
+        row = first + int(finite.argmin())
         if name.startswith("steps/"):
             episode = int(np.searchsorted(self.episodes.start, row, side="right")) - 1
             step = row - int(self.episodes.start[episode])
@@ -208,50 +187,60 @@ class Dataset:
         Raises:
             DatasetError: with the first thing that is wrong.
         """
-        self._require_fields()
-        table = self.episodes
-        starts = np.cumsum(table.length, dtype=np.int64) - table.length
-        if (table.length < 1).any() or (table.start != starts).any() or table.length.sum() != self.n_steps:
-            raise _damaged(
-                self.path, f"its episodes do not cover its {self.n_steps} steps one after the other"
-            )
-        if ((table.source < 0) | (table.source >= len(self.header.sources))).any():
-            raise _damaged(self.path, f"an episode points to a source beyond its {len(self.header.sources)}")
-        if (table.end_reason > max(EndReason)).any():
-            raise _damaged(self.path, "an episode has an unknown end reason")
-        last = table.start + table.length - 1
-        if not (self.column("steps/terminations") | self.column("steps/truncations"))[last].all():
-            raise _damaged(self.path, "an episode ends neither terminated nor truncated")
+        for problem in chain(self.field_problems(), self.index_problems()):
+            raise _damaged(self.path, problem)
 
-    def _require_fields(self) -> None:
+    def field_problems(self) -> Iterator[str]:
+        """Yield, in words, how declared and stored fields differ from what a dataset of this task has.
+
+        Raises:
+            DatasetError: a field is missing, or stored in a way that is not read.
+        """
         task, specs = self.task, self.header.fields
         for name, dtype in REQUIRED.items():
             if name not in specs or specs[name].dtype != dtype:
-                raise _damaged(self.path, f"the field {name} is not declared as {dtype}")
+                yield f"the field {name} is not declared as {dtype}"
+        for name in self.below("steps/sim/"):
+            final = name.replace("steps/", "final/", 1)
+            if final not in specs:
+                yield f"the field {final} is not declared"
+            elif (specs[final].dtype, specs[final].shape) != (specs[name].dtype, specs[name].shape):
+                yield f"{final} is not declared as {name} is"
         widths = {
             "steps/observations": (task.observation_dim,),
             "final/observations": (task.observation_dim,),
             "steps/actions": (task.action_dim,),
             "episodes/sha256": (32,),
         }
-        finals = [name.replace("steps/", "final/", 1) for name in self._below("steps/sim/")]
-        if missing := [name for name in finals if name not in specs]:
-            raise _damaged(self.path, f"the field {missing[0]} is not declared")
         for name, spec in specs.items():
             if name in REQUIRED and spec.shape != widths.get(name, ()):
-                raise _damaged(
-                    self.path, f"{name} declares rows of {spec.shape}, the task has {widths.get(name, ())}"
-                )
+                yield f"{name} declares rows of {spec.shape}, the task has {widths.get(name, ())}"
             found = self._store.info(name)
             if (found.dtype, found.shape[1:]) != (spec.dtype, spec.shape):
-                raise _damaged(
-                    self.path,
-                    f"{name} is {found.dtype} {found.shape[1:]}, declared {spec.dtype} {spec.shape}",
-                )
+                yield f"{name} is {found.dtype} {found.shape[1:]}, declared {spec.dtype} {spec.shape}"
             if found.shape[0] < self._rows(name):
-                raise _damaged(
-                    self.path, f"{name} has {found.shape[0]} rows, {self._rows(name)} are committed"
-                )
+                yield f"{name} has {found.shape[0]} rows, {self._rows(name)} are committed"
+
+    def index_problems(self) -> Iterator[str]:
+        """Yield, in words, where the table of episodes does not fit the steps; fields must be sound.
+
+        Raises:
+            DatasetError: a field that is needed is damaged.
+        """
+        table = self.episodes
+        starts = np.cumsum(table.length, dtype=np.int64) - table.length
+        if (table.length < 1).any() or (table.start != starts).any() or table.length.sum() != self.n_steps:
+            yield f"its episodes do not cover its {self.n_steps} steps one after the other"
+            return
+        if ((table.source < 0) | (table.source >= len(self.header.sources))).any():
+            yield f"an episode points to a source beyond its {len(self.header.sources)}"
+        if (table.end_reason > max(EndReason)).any():
+            yield "an episode has an unknown end reason"
+        ends = self.column("steps/terminations") | self.column("steps/truncations")
+        if not ends[table.start + table.length - 1].all():
+            yield "an episode ends neither terminated nor truncated"
+        if np.count_nonzero(ends) > len(table):
+            yield "an episode goes on after a step that terminated or truncated it"
 
 
 def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
@@ -296,8 +285,3 @@ def _unfinished(path: Path) -> DatasetError:
     return DatasetError(
         f"`{path}` is an unfinished dataset", hint="repeat the command that was writing it, with --resume"
     )
-
-
-def _tail(name: str, depth: int) -> str:
-    """Drop the first ``depth`` parts of a field name."""
-    return name.split("/", depth)[depth]

@@ -49,6 +49,8 @@ class Writer:
         self._pending_steps = self._pending_bytes = 0
         self._committed_s = time.monotonic()
         self._synced_ns = time.time_ns()
+        if resume:
+            self._drop_leftovers()
         if not (path / "zarr.json").is_file():
             return
         if not resume:
@@ -123,14 +125,20 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Commit what was appended, whatever happened."""
-        self.flush()
+        """Commit what was appended, whatever happened; failing at that too does not hide the first failure."""
+        try:
+            self.flush()
+        except OSError as second:
+            if error is None:
+                raise
+            error.add_note(f"nor could the last episodes be written: {second}")
 
     def _commit(self) -> None:
         """Write pending episodes behind the committed ones; an interrupted commit can simply be repeated."""
         if self._arrays is None:
-            self._arrays = ZarrArrays(self._path)
-            self._arrays.create(self._header.fields)
+            arrays = ZarrArrays(self._path)
+            arrays.create(self._header.fields)
+            self._arrays = arrays
         before = self._header.commit
         for name in self._header.fields:
             start = before.n_steps if name.startswith("steps/") else before.n_episodes
@@ -161,10 +169,13 @@ class Writer:
                 finally:
                     os.close(descriptor)
 
-    def _resume(self) -> None:
-        """Go on after the last commit; what was written behind it is dropped."""
+    def _drop_leftovers(self) -> None:
+        """Remove files that a kill left half-written, and a manifest that was never committed."""
         for leftover in [*self._path.rglob("*.partial"), self._path / MANIFEST]:
             leftover.unlink(missing_ok=True)
+
+    def _resume(self) -> None:
+        """Go on after the last commit; what was written behind it is dropped."""
         arrays = ZarrArrays(self._path)
         if arrays.published() is None:  # killed before the first commit
             shutil.rmtree(self._path)
@@ -275,10 +286,11 @@ def commit_dataset(
     )
     if as_hdf5:
         sealed = target.scratch / _SEALED
-        columns = ((name, dataset.column(name)) for name in sorted(dataset.header.fields))
-        write_hdf5(sealed, dataset.header.to_json(), columns, manifest.to_bytes())
+        write_hdf5(sealed, dataset.header.to_json(), dataset.layout(), dataset.rows, manifest.to_bytes())
         target.commit(sealed)
     else:
-        (writer.path / MANIFEST).write_bytes(manifest.to_bytes())
+        scratch = writer.path / f"{MANIFEST}.partial"
+        scratch.write_bytes(manifest.to_bytes())
+        scratch.replace(writer.path / MANIFEST)
         target.commit(writer.path)
     return manifest

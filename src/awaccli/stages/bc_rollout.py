@@ -125,8 +125,8 @@ def _roll_out(
         Writer(target.payload, header, resume=target.resuming) as writer,
         Rollouts(facts.spec, workers=execution.workers, sim_state=sim_state) as rollouts,
     ):
-        for index in range(writer.n_episodes, n_demos):
-            writer.append(_plain(demos.episode(index)))
+        for episode in demos.between(writer.n_episodes, n_demos):
+            writer.append(_plain(episode))
         first = writer.n_episodes - n_demos
         record(
             rollouts,

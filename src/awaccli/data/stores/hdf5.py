@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from awaccli.artifacts.hdf5 import (
     text,
 )
 from awaccli.artifacts.identity import canonical_json
-from awaccli.data.stores import ATTRIBUTE, FieldInfo, chunk_rows, require_within_limits
+from awaccli.data.stores import ATTRIBUTE, FieldInfo, require_within_limits
 from awaccli.errors import DatasetError
 
 _MANIFEST = "manifest"
+_CHUNKS_AT_ONCE = 16
 
 
 class Hdf5Store:
@@ -78,20 +78,32 @@ class Hdf5Store:
         return info
 
 
+Read = Callable[[str, int, int], np.ndarray]
+"""Returns rows of a field: name, first row, row after the last."""
+
+
 def write_hdf5(
-    path: Path, header: Mapping[str, Any], fields: Iterable[tuple[str, np.ndarray]], manifest: bytes
+    path: Path, header: Mapping[str, Any], fields: Mapping[str, FieldInfo], read: Read, manifest: bytes
 ) -> None:
-    """Write a sealed dataset; equal content gives equal bytes."""
+    """Write a sealed dataset, some chunks at a time; equal content gives equal bytes.
+
+    Args:
+        path: the file to make.
+        header: the ``awac`` object.
+        fields: dtype, shape and chunks of each field.
+        read: where the rows come from.
+        manifest: its text.
+    """
     with h5py.File(path, "w", libver=("v110", "v110"), userblock_size=USER_BLOCK_BYTES) as file:
-        for name, array in fields:
-            row_bytes = array.dtype.itemsize * math.prod(array.shape[1:])
-            file.create_dataset(
-                name,
-                data=array,
-                chunks=(min(len(array), chunk_rows(row_bytes)), *array.shape[1:]),
-                compression="gzip",
-                shuffle=True,
+        for name in sorted(fields):
+            info = fields[name]
+            target = file.create_dataset(
+                name, info.shape, info.dtype, chunks=info.chunks, compression="gzip", shuffle=True
             )
+            stride = _CHUNKS_AT_ONCE * info.chunks[0]
+            for start in range(0, info.shape[0], stride):
+                stop = min(start + stride, info.shape[0])
+                target[start:stop] = read(name, start, stop)
         file.create_dataset(ATTRIBUTE, data=np.frombuffer(canonical_json(header), np.uint8))
         file.create_dataset(_MANIFEST, data=np.frombuffer(manifest, np.uint8))
     seal(path)
