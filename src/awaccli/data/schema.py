@@ -78,6 +78,18 @@ class Credits(_Record):
     citation: str = ""
 
 
+class Import(_Record):
+    """Where imported episodes come from, and what could not be taken over."""
+
+    format: str
+    file: str
+    """Its name, without the folder."""
+    sha256: str
+    """Of the file, or of the list of a folder's files."""
+    losses: tuple[str, ...] = ()
+    """What was guessed, changed or is missing, in words."""
+
+
 class Commit(_Record):
     """How much of the arrays is valid: written last, trusted by every reader."""
 
@@ -96,6 +108,9 @@ class Header(_Record):
     sources: tuple[Source, ...]
     """Episodes point here by index."""
     credits: tuple[Credits, ...] = ()
+    imports: tuple[Import, ...] = ()
+    splits: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = Field(default_factory=dict)
+    """Named subsets: indices of episodes."""
     fields: dict[FieldName, FieldSpec] = Field(default_factory=dict)
     clipped: int = Field(default=0, ge=0)
     """Action entries, in all committed episodes, that were outside the box before execution."""
@@ -155,7 +170,7 @@ def episode_sha256(episode: Episode) -> bytes:
 def dataset_id(header: Header, hashes: Iterable[bytes]) -> str:
     """Return the content id: schema, task and the episodes' hashes in order; hexadecimal.
 
-    Sources, credits, field documentation and the state of the commit are outside.
+    Sources, credits, imports, splits, field documentation and the state of the commit are outside.
     """
     plain = header.to_json()
     fields = {

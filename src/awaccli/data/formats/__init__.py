@@ -1,0 +1,68 @@
+"""Foreign formats, one file each: all are read into a `Foreign`, and written from a `Dataset`.
+
+A reader says what the file says and nothing more: what a format does not tell stays None, and is made up
+nowhere. The rules of the task (reward, success, horizon, action box) are applied once, for all formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from awaccli.data.schema import Credits, Source
+from awaccli.episode import NO_ARRAYS, EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignEpisode:
+    """One recording of T actions, as its file has it."""
+
+    observations: np.ndarray | Mapping[str, np.ndarray]
+    """[T+1, ...], or [T, ...] where that after the last action is not recorded; by key for Dict spaces."""
+    actions: np.ndarray
+    """[T, A], as recorded: maybe outside the box."""
+    rewards: np.ndarray | None = None
+    """[T]."""
+    success: np.ndarray | None = None
+    """bool [T]: the goal is met after the action."""
+    terminated: bool | None = None
+    truncated: bool | None = None
+    end_reason: EndReason = EndReason.UNKNOWN
+    seed: int | None = None
+    source: int = 0
+    """Index into the sources of the `Foreign`."""
+    infos: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_ARRAYS)
+    """Further columns, [T, ...] each."""
+    sim: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_ARRAYS)
+    """Simulator state by name, [T+1, n] each; left out where the last is missing."""
+    splits: tuple[str, ...] = ()
+    """Names of the subsets that the episode belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A foreign file or folder, opened."""
+
+    format: str
+    path: Path
+    sha256: str
+    """Of the file, or of the canonical list of a folder's files with their hashes."""
+    episodes: Callable[[], Iterator[ForeignEpisode]]
+    """Yields the episodes in order; may be called again, reads a little at a time."""
+    n_episodes: int | None = None
+    """Where the file says so."""
+    env_id: str | None = None
+    """What the file calls its environment: text, never an instruction."""
+    horizon: int | None = None
+    control_dt: float | None = None
+    """Seconds per step."""
+    action_low: np.ndarray | None = None
+    """[A]: bounds that the file declares."""
+    action_high: np.ndarray | None = None
+    sources: tuple[Source, ...] = (Source(kind="imported", name="unknown"),)
+    credits: tuple[Credits, ...] = ()
+    losses: tuple[str, ...] = ()
+    """What the reader had to guess or leave out, in sentences."""
