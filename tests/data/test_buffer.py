@@ -10,7 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awaccli.data.buffer import ReplayBuffer
+from awaccli.data import buffer as buffer_module
+from awaccli.data.buffer import Memory, ReplayBuffer
+from awaccli.data.statistics import Statistics
 from awaccli.data.writer import Writer
 from awaccli.errors import DatasetError
 
@@ -163,7 +165,7 @@ def test_ring_exactly_full_and_beyond(dataset, make_episode, total):
 def test_storage_grows_with_need(dataset, make_episode):
     buffer = ReplayBuffer([dataset], **TARGETS, capacity=10**12)
     buffer.extend([make_episode(np.random.default_rng(0), steps=50)])
-    assert len(buffer._rows) <= buffer.n_offline + 100
+    assert len(buffer._online) <= 100
 
 
 def test_shares_of_a_batch(dataset, make_episode):
@@ -222,3 +224,35 @@ def test_share_of_successes_without_any(make_task, make_episode, tmp_path):
     failures = [make_episode(np.random.default_rng(i), success=np.zeros(6, bool), steps=6) for i in range(2)]
     buffer = ReplayBuffer([write(tmp_path, make_task(), failures)], capacity=4, **TARGETS)
     assert len(buffer.sample(np.random.default_rng(0), 10, None, 0.5).rewards) == 10
+
+
+def test_rows_that_do_not_fit_are_mapped_from_a_file_that_serves_again(
+    dataset, make_episode, tmp_path, monkeypatch
+):
+    online = [make_episode(np.random.default_rng(i)) for i in range(3)]
+
+    def drawn(memory):
+        buffer = ReplayBuffer([dataset], **TARGETS, capacity=40, memory=memory)
+        buffer.extend(online)
+        batch = buffer.sample(np.random.default_rng(1), 64, 0.5)
+        return [getattr(batch, field.name).tolist() for field in fields(batch)]
+
+    loaded = drawn(Memory(max_bytes=1 << 30, cache=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert drawn(Memory(max_bytes=0, cache=tmp_path)) == loaded == drawn(None)
+    (file,) = tmp_path.iterdir()
+    monkeypatch.setattr(buffer_module, "training_rows", None)  # not computed again
+    reused = ReplayBuffer([dataset], **TARGETS, capacity=1, memory=Memory(max_bytes=0, cache=tmp_path))
+    rows = np.fromfile(file, np.float32).reshape(dataset.n_steps, -1)
+    assert reused.gather(np.array([2])).returns.item() == rows[2, -1]
+
+
+def test_statistics_do_not_depend_on_how_rows_come(dataset):
+    whole = dataset.column("steps/observations").astype(np.float64)
+    for size in (1, 7, 1000):
+        found = Statistics.of(whole[start : start + size] for start in range(0, len(whole), size))
+        np.testing.assert_allclose(found.mean, whole.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(found.std, whole.std(axis=0), rtol=1e-12)
+        np.testing.assert_array_equal(found.max, whole.max(axis=0))
+    far = Statistics.of([np.full((5, 1), 1e9), np.full((5, 1), 1e9 + 1)])
+    assert far.std[0] == pytest.approx(0.5)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from awaccli.artifacts.identity import sha256_json
 from awaccli.config.task import TaskFacts
 from awaccli.data.dataset import Dataset
+from awaccli.data.row_cache import mapped_rows
 from awaccli.data.transitions import ActionScale, Rollouts, TargetSettings, training_rows
 from awaccli.episode import Episode
 from awaccli.errors import DatasetError
 from awaccli.protocols import Batch
 
+_ROWS_VERSION = 1
+"""Raised when a row's layout or numbers change: mapped rows of another version are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much of it the offline rows may take, and where they go if they need more."""
+
+    max_bytes: int
+    cache: Path
+    """Folder for mapped rows, by the datasets' ids."""
+
 
 class ReplayBuffer:
-    """Transitions as rows of one float32 matrix, so that a batch is one gather.
+    """Transitions as rows of two float32 matrices, so that a batch is one gather from each.
 
-    Offline rows come first and are never evicted. Online rows follow in a ring: once ``capacity`` of them are
-    stored, the oldest are overwritten. Storage grows as they come.
+    Offline rows are never evicted. Online rows lie in a ring: once there are ``capacity`` of them, the
+    oldest are overwritten. Its storage grows as they come. Indices count offline rows first.
     """
 
     def __init__(
@@ -33,6 +50,7 @@ class ReplayBuffer:
         capacity: int,
         device: str,
         task: TaskFacts | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """Load all of ``offline``.
 
@@ -44,6 +62,7 @@ class ReplayBuffer:
             capacity: online transitions kept, at least 1.
             device: where the rows live.
             task: what online episodes are of; default: the task of the offline data.
+            memory: where offline rows go that are too many for it; default: everything is loaded.
 
         Raises:
             DatasetError: the datasets do not fit each other, or no task is known.
@@ -53,17 +72,39 @@ class ReplayBuffer:
         self._scale = ActionScale.of(self.task)
         self._capacity = capacity
         self._device = torch.device(device)
-        width = 2 * self.task.observation_dim + self.task.action_dim + 3
-        rollouts = [Rollouts.of_dataset(data) for data in offline]
-        rows = [np.empty((0, width), np.float32), *map(self._rows_of, rollouts)]
-        self._rows = torch.from_numpy(np.concatenate(rows)).to(self._device)
-        self._succeeded = np.concatenate([np.empty(0, bool), *map(_in_success, rollouts)])
+        self._width = 2 * self.task.observation_dim + self.task.action_dim + 3
+        self._offline = self._load(offline, memory)
+        self._online = torch.empty((0, self._width), device=self._device)
+        self._succeeded = np.concatenate(
+            [np.empty(0, bool), *(np.repeat(d.episodes.success, d.episodes.length) for d in offline)]
+        )
         self._successes = np.flatnonzero(self._succeeded)
-        self.n_offline = len(self._rows)
+        rewards = (block for data in offline for block in data.blocks("steps/rewards"))
+        self._largest_reward = max((float(np.abs(block).max()) for block in rewards), default=0.0)
+        self.n_offline = len(self._offline)
         """Transitions from the datasets."""
         self.n_online = 0
         """Online transitions held now, at most the capacity."""
         self._written = 0
+
+    def _load(self, offline: Sequence[Dataset], memory: Memory | None) -> Tensor:
+        """Return the rows of all datasets: in memory, or mapped from a file where there is not enough."""
+        shape = (sum(dataset.n_steps for dataset in offline), self._width)
+
+        def fill(rows: np.ndarray) -> None:
+            done = 0
+            for dataset in offline:
+                for rollouts in Rollouts.of_dataset(dataset):
+                    found = self._rows_of(rollouts)
+                    rows[done : done + len(found)] = found
+                    done += len(found)
+
+        if memory and 4 * math.prod(shape) > memory.max_bytes:
+            key = sha256_json([_ROWS_VERSION, [dataset.id for dataset in offline], asdict(self._targets)])
+            return torch.from_numpy(mapped_rows(memory.cache / f"{key}.f32", shape, fill))
+        rows = np.empty(shape, np.float32)
+        fill(rows)
+        return torch.from_numpy(rows).to(self._device)
 
     def extend(self, episodes: Sequence[Episode]) -> None:
         """Add online episodes, in order."""
@@ -76,10 +117,11 @@ class ReplayBuffer:
         self._written += len(rows)
         self.n_online = min(self._written, self._capacity)
         kept = slice(-self._capacity, None)
-        index = torch.from_numpy(self.n_offline + places[kept]).to(self._device)
-        self._rows.index_copy_(0, index, torch.from_numpy(rows[kept]).to(self._device))
-        self._succeeded[self.n_offline + places[kept]] = _in_success(rollouts)[kept]
+        index = torch.from_numpy(places[kept]).to(self._device)
+        self._online.index_copy_(0, index, torch.from_numpy(rows[kept]).to(self._device))
+        self._succeeded[self.n_offline + places[kept]] = np.repeat(rollouts.succeeded, rollouts.lengths)[kept]
         self._successes = np.flatnonzero(self._succeeded[: self.n_offline + self.n_online])
+        self._largest_reward = max(self._largest_reward, float(np.abs(rollouts.rewards).max()))
 
     def sample(
         self,
@@ -124,16 +166,27 @@ class ReplayBuffer:
 
     def value_bound(self) -> float:
         """Return what no discounted sum of rewards exceeds in size, going by the rewards stored so far."""
-        held = self._rows[: self.n_offline + self.n_online]
-        rewards = held[:, self.task.observation_dim + self.task.action_dim]
-        largest = float(rewards.abs().max()) if len(held) else 0.0
-        return largest / (1 - self._targets.discount**self._targets.n_step)
+        return self._largest_reward / (1 - self._targets.discount)
 
     def gather(self, indices: np.ndarray) -> Batch:
         """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``."""
         assert indices.size == 0 or 0 <= indices.min() <= indices.max() < self.n_offline + self.n_online
-        rows = self._rows.index_select(0, torch.from_numpy(indices).to(self._device))
-        return self._batch(rows, torch.from_numpy(indices < self.n_offline).to(self._device))
+        offline = indices < self.n_offline
+        if offline.all():
+            rows = self._take(self._offline, indices)
+        else:
+            rows = torch.empty((len(indices), self._width), device=self._device)
+            for side, wanted, first in (
+                (self._offline, offline, 0),
+                (self._online, ~offline, self.n_offline),
+            ):
+                places = torch.from_numpy(np.flatnonzero(wanted)).to(self._device)
+                rows.index_copy_(0, places, self._take(side, indices[wanted] - first))
+        return self._batch(rows, torch.from_numpy(offline).to(self._device))
+
+    def _take(self, side: Tensor, indices: np.ndarray) -> Tensor:
+        found = side.index_select(0, torch.from_numpy(indices).to(side.device))
+        return found.to(self._device)
 
     def _batch(self, rows: Tensor, offline: Tensor) -> Batch:
         widths = [self.task.observation_dim, self.task.action_dim, 1, 1, self.task.observation_dim, 1]
@@ -155,19 +208,14 @@ class ReplayBuffer:
 
     def _reserve(self, n_online: int) -> None:
         """Make room for ``n_online`` rows of the ring, by doubling."""
-        have = len(self._rows) - self.n_offline
+        have = len(self._online)
         if n_online <= have:
             return
         room = min(max(n_online, 2 * have), self._capacity)
-        grown = torch.empty((self.n_offline + room, self._rows.shape[1]), device=self._device)
-        grown[: len(self._rows)] = self._rows
-        self._rows = grown
-        self._succeeded = np.pad(self._succeeded, (0, len(grown) - len(self._succeeded)))
-
-
-def _in_success(rollouts: Rollouts) -> np.ndarray:
-    """Return for every step whether its episode ends in success, bool [N]."""
-    return np.repeat(rollouts.succeeded, rollouts.lengths)
+        grown = torch.empty((room, self._width), device=self._device)
+        grown[:have] = self._online
+        self._online = grown
+        self._succeeded = np.pad(self._succeeded, (0, room - have))
 
 
 def common_task(offline: Sequence[Dataset], task: TaskFacts | None = None) -> TaskFacts:

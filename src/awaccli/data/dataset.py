@@ -22,6 +22,7 @@ from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError
 
 WINDOW_BYTES = 64 << 20
+_BLOCK = 1 << 16
 
 
 class Dataset:
@@ -94,7 +95,12 @@ class Dataset:
 
     def statistics(self) -> Statistics:
         """Return mean, standard deviation and range of the observations, float64 [O]."""
-        return Statistics.of([self.column("steps/observations")])
+        return Statistics.of(self.blocks("steps/observations"))
+
+    def blocks(self, name: str) -> Iterator[np.ndarray]:
+        """Yield the rows of a field in order, the same number of them at a time on every machine."""
+        rows = self._rows(name)
+        return (self.rows(name, start, min(start + _BLOCK, rows)) for start in range(0, rows, _BLOCK))
 
     def episode(self, index: int) -> Episode:
         """Return episode ``index`` (from 0; negative counts from the end).
@@ -115,9 +121,14 @@ class Dataset:
 
     def between(self, first: int, stop: int) -> Iterator[Episode]:
         """Yield episodes ``first`` to ``stop`` in order, about 64 MiB of them in memory at a time."""
+        for start, end in self.windows(first, stop):
+            yield from Window(self, start, end)
+
+    def windows(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield (first, stop) of runs of episodes that are small enough to be in memory together."""
         while first < stop:
             after = self._window_end(first, stop)
-            yield from Window(self, first, after)
+            yield first, after
             first = after
 
     def _window_end(self, first: int, stop: int) -> int:

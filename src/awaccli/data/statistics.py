@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,15 +20,26 @@ class Statistics:
     max: np.ndarray
 
     @classmethod
-    def of(cls, matrices: Sequence[np.ndarray]) -> Self:
-        """Measure the rows of all ``matrices`` (each [N, D]) together, in float64."""
-        count = sum(len(matrix) for matrix in matrices)
-        mean = np.sum([matrix.sum(axis=0, dtype=np.float64) for matrix in matrices], axis=0) / count
-        # NUMERICS: two passes; E[x^2] - E[x]^2 loses all digits where the mean is large beside the spread
-        squares = [np.square(matrix - mean).sum(axis=0) for matrix in matrices]
-        return cls(
-            mean=mean,
-            std=np.sqrt(np.sum(squares, axis=0) / count),
-            min=np.min([matrix.min(axis=0) for matrix in matrices], axis=0).astype(np.float64),
-            max=np.max([matrix.max(axis=0) for matrix in matrices], axis=0).astype(np.float64),
-        )
+    def of(cls, blocks: Iterable[np.ndarray]) -> Self:
+        """Measure the rows of all ``blocks`` (each [N, D], at least one row in all) together, in one pass.
+
+        Source: Chan, Golub and LeVeque 1979, on updating a mean and a sum of squared deviations by blocks:
+        E[x^2] - E[x]^2 loses all digits where the mean is large beside the spread.
+        """
+        count = 0
+        for block in blocks:
+            rows = block.astype(np.float64)
+            if not len(rows):
+                continue
+            own_mean = rows.mean(axis=0)
+            own_squares = np.square(rows - own_mean).sum(axis=0)
+            low, high = rows.min(axis=0), rows.max(axis=0)
+            if not count:
+                count, mean, squares, least, most = len(rows), own_mean, own_squares, low, high
+                continue
+            total = count + len(rows)
+            apart = own_mean - mean
+            mean = mean + apart * (len(rows) / total)
+            squares = squares + own_squares + np.square(apart) * (count * len(rows) / total)
+            least, most, count = np.minimum(least, low), np.maximum(most, high), total
+        return cls(mean=mean, std=np.sqrt(squares / count), min=least, max=most)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -33,18 +33,21 @@ class Rollouts:
     """bool [E]: the goal is met after the last action."""
 
     @classmethod
-    def of_dataset(cls, dataset: Dataset) -> Self:
-        """Take all episodes of a dataset."""
-        lengths = dataset.episodes.length.astype(np.int64)
-        return cls(
-            observations=dataset.column("steps/observations"),
-            actions=dataset.column("steps/actions"),
-            rewards=dataset.column("steps/rewards"),
-            final=dataset.column("final/observations"),
-            lengths=lengths,
-            terminated=dataset.column("steps/terminations")[np.cumsum(lengths) - 1],
-            succeeded=dataset.episodes.success,
-        )
+    def of_dataset(cls, dataset: Dataset) -> Iterator[Self]:
+        """Take the episodes of a dataset in order, a window of them at a time."""
+        table = dataset.episodes
+        for first, stop in dataset.windows(0, dataset.n_episodes):
+            lengths = table.length[first:stop].astype(np.int64)
+            start, end = int(table.start[first]), int(table.start[first] + lengths.sum())
+            yield cls(
+                observations=dataset.rows("steps/observations", start, end),
+                actions=dataset.rows("steps/actions", start, end),
+                rewards=dataset.rows("steps/rewards", start, end),
+                final=dataset.rows("final/observations", first, stop),
+                lengths=lengths,
+                terminated=dataset.rows("steps/terminations", start, end)[np.cumsum(lengths) - 1],
+                succeeded=table.success[first:stop],
+            )
 
     @classmethod
     def of_episodes(cls, episodes: Sequence[Episode]) -> Self:

@@ -24,7 +24,7 @@ def build_learner(
     facts = common_task(data)
     scale = ActionScale.of(facts)
     columns = ("steps/observations", "final/observations")
-    seen = Statistics.of([dataset.column(name) for dataset in data for name in columns])
+    seen = Statistics.of(block for dataset in data for name in columns for block in dataset.blocks(name))
     return make_learner(
         algo,
         settings,
