@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from awaccli.artifacts.identity import canonical_json, sha256_arrays
 from awaccli.artifacts.manifest import (
@@ -22,6 +22,7 @@ from awaccli.artifacts.manifest import (
     read_manifest,
 )
 from awaccli.artifacts.tensors import read_arrays, read_policy, write_arrays, write_policy
+from awaccli.config.json_value import first_problem
 from awaccli.config.task import TaskSpec
 from awaccli.errors import CheckpointError
 from awaccli.protocols import PolicyWeights
@@ -47,11 +48,17 @@ class CheckpointContent(BaseModel):
 
     algo: str
     settings: dict[str, Any]
-    updates: int
-    env_steps: int
-    observation_dim: int
-    action_dim: int
+    updates: int = Field(ge=0, lt=1 << 62)
+    env_steps: int = Field(ge=0, lt=1 << 62)
+    observation_dim: int = Field(ge=1)
+    action_dim: int = Field(ge=1)
     data: tuple[DataRef, ...]
+
+    @model_validator(mode="after")
+    def _knows_its_algorithm(self) -> Self:
+        if not isinstance(self.settings.get(self.algo), dict):
+            raise ValueError(f"settings has no section `{self.algo}`")  # noqa: TRY004 - pydantic reads ValueErrors
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,22 @@ def open_checkpoint(path: Path) -> Checkpoint:
     problems = damaged_files(path, manifest)
     if problems:
         raise CheckpointError(f"`{path}` is damaged: {problems[0]}", hint="restore it, or make it again")
-    return Checkpoint(path, manifest, CheckpointContent.model_validate(manifest.content))
+    return Checkpoint(path, manifest, checkpoint_content(path, manifest))
+
+
+def checkpoint_content(path: Path, manifest: Manifest) -> CheckpointContent:
+    """Return what the manifest of the checkpoint at ``path`` says of its content.
+
+    Raises:
+        CheckpointError: it says something else.
+    """
+    try:
+        return CheckpointContent.model_validate(manifest.content)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"the manifest of `{path}` is not that of a checkpoint: content.{first_problem(error)}",
+            hint="it was made by another version of awac; `run.versions` in it names which",
+        ) from error
 
 
 def write_checkpoint(
