@@ -1,0 +1,213 @@
+"""From a recipe to the arguments of the command that follows it; inputs and outputs are the caller's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from awaccli.artifacts.manifest import Recipe
+from awaccli.config.resolve import default_preset, load_preset, resolve, setting_names
+from awaccli.config.settings import Settings
+from awaccli.config.task import TaskSpec
+from awaccli.errors import InputError, UsageError
+from awaccli.reports.chain import Chain, lookup
+
+VERSIONS = {
+    "collect-demos": 1,
+    "bc-rollout": 1,
+    "pretrain": 1,
+    "finetune": 1,
+    "finetune-online": 1,
+    "eval": 1,
+}
+"""Stages whose recipes a command can follow, with the version that their own files say."""
+_FLAGS = {
+    "collect.episodes": "-n",
+    "collect.policy": "--policy",
+    "collect.actions": "--actions",
+    "collect.noise": "--noise",
+    "rollout.episodes": "-n",
+    "rollout.actions": "--actions",
+    "bc.updates": "--updates",
+    "pretrain.updates": "--updates",
+    "finetune.env_steps": "--env-steps",
+    "finetune.updates": "--updates",
+    "evaluate.episodes": "-n",
+    "evaluate.actions": "--actions",
+    "awac.lam": "--lam",
+}
+"""Settings with a flag that reads better than ``--set``; each means the same in every command that has it."""
+_Layers = list[tuple[str, Mapping[str, Any]]]
+
+
+class Arguments(NamedTuple):
+    """Of one command."""
+
+    doubt: str | None
+    """Whose code would run that only the artifact's maker may trust, as a sentence."""
+
+    subject: list[str]
+    """What comes first: the task, where the command has one."""
+    rest: list[str]
+    """Everything that differs from what the command would do by itself."""
+
+
+def recipe_arguments(chain: Chain, identity: str) -> Arguments:
+    """Return how a command is told to follow the recipe of one artifact of a chain.
+
+    Raises:
+        InputError: no command of this version does; says why, as the rest of a sentence about the artifact.
+    """
+    recipe = chain.recipe(identity)
+    if recipe is None:
+        raise InputError("is of unknown origin")
+    if recipe.stage not in VERSIONS:
+        raise InputError(f"was made by `{recipe.stage}`, which no command repeats")
+    if recipe.version != VERSIONS[recipe.stage]:
+        raise InputError(
+            f"was made by version {recipe.version} of {recipe.stage}; "
+            f"this awac has version {VERSIONS[recipe.stage]}"
+        )
+    subject, task = _task_arguments(chain, recipe)
+    algo = lookup(recipe.settings, "algo")
+    named = ["--algo", str(algo)] if recipe.stage == "pretrain" and algo != "awac" else []
+    seed = ["--seed", str(recipe.seed)] if recipe.seed else []
+    return Arguments(
+        _doubt(chain, recipe), subject, [*named, *task, *_settings_arguments(chain, recipe), *seed]
+    )
+
+
+def _doubt(chain: Chain, recipe: Recipe) -> str | None:
+    """Return what speaks against following a recipe that names an environment or a policy."""
+    from awaccli.envs.trust import require_trusted
+
+    policy = str(lookup(recipe.settings, "collect.policy"))
+    if not recipe.inputs and ":" in policy:
+        return f"`{chain.path}` names the policy `{policy}`: loading it could run its author's code"
+    try:
+        if "task" in recipe.settings:
+            require_trusted(_spec(recipe), chain.path, trust_env=False)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _task_arguments(chain: Chain, recipe: Recipe) -> tuple[list[str], list[str]]:
+    """Return the task of a recipe that has one: as the command's subject, and its flags."""
+    if recipe.stage == "collect-demos":
+        spec = _spec(recipe)
+        _require_expert(recipe, spec)
+        text, flags = _spelled(spec)
+        return [text], flags
+    if recipe.stage == "eval" and _spec(recipe) != chain.manifest.task:
+        text, flags = _spelled(_spec(recipe))
+        return [], ["--task", text, *flags]
+    return [], []
+
+
+def _spelled(spec: TaskSpec) -> tuple[str, list[str]]:
+    """Return a task as a TASK argument and the flags that complete it."""
+    from awaccli.envs.registry import resolve_task, task_text
+
+    text = task_text(spec)
+    if text is None or any("," in key for key in spec.obs_keys or ()):
+        raise InputError(f"has the task `{spec.name}`, which no command line can name")
+    flags = ["--env-kwargs", json.dumps(spec.kwargs)] if spec.kwargs else []
+    if spec.horizon is not None and (text != spec.name or spec.horizon != resolve_task(text).horizon):
+        flags += ["--horizon", str(spec.horizon)]
+    if spec.obs_keys:
+        flags += ["--obs-keys", ",".join(spec.obs_keys)]
+    if spec.success_key != TaskSpec.model_fields["success_key"].default:
+        flags += ["--success-key", spec.success_key]
+    return text, flags
+
+
+def _spec(recipe: Recipe) -> TaskSpec:
+    try:
+        return TaskSpec.model_validate(recipe.settings.get("task"))
+    except ValidationError as error:
+        raise InputError("has a recipe without a valid task") from error
+
+
+def _require_expert(recipe: Recipe, spec: TaskSpec) -> None:
+    from awaccli.envs.experts import expert_id, find_expert
+
+    wanted = [ref.id for ref in recipe.inputs if ref.role == "expert"]
+    file = find_expert(spec.env_id)
+    if wanted and (file is None or [expert_id(file)] != wanted):
+        raise InputError(f"was recorded from an expert {wanted[0][:12]} that this awac does not have")
+
+
+def _settings_arguments(chain: Chain, recipe: Recipe) -> list[str]:
+    recorded = {name: value for name, value in recipe.settings.items() if name not in ("algo", "task")}
+    if recipe.inputs and isinstance(recorded.get("collect"), dict):  # its policy is an input, not a setting
+        recorded["collect"] = recorded["collect"] | {"policy": "expert"}
+    standard = _standard(chain, recipe)
+    try:
+        changed = _changed(recorded, resolve(inherited=standard).settings)
+        assignments = [f"{name}={value}" for name, value in changed.items()]
+        again = resolve(inherited=standard, assignments=assignments).settings.model_dump(mode="json")
+    except UsageError as error:
+        raise InputError(f"has settings that this awac refuses: {error}") from error
+    for section, values in recorded.items():
+        if again.get(section) != values:
+            raise InputError(f"has settings `{section}` of another version of awac")
+    return [word for name, value in changed.items() for word in _words(name, value)]
+
+
+def _changed(recorded: Mapping[str, Any], standard: Settings) -> dict[str, str]:
+    """Return recorded settings that are not the standard ones, as ``--set`` writes their values."""
+    usual = standard.model_dump(mode="json")
+    names = [name for name in setting_names() if name.partition(".")[0] in recorded]
+    return {
+        name: _text(lookup(recorded, name)) for name in names if lookup(recorded, name) != lookup(usual, name)
+    }
+
+
+def _words(name: str, value: str) -> list[str]:
+    return [_FLAGS[name], value] if name in _FLAGS else ["--set", f"{name}={value}"]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _standard(chain: Chain, recipe: Recipe) -> _Layers:
+    """Return what the command starts from by itself: the same layers as its own file in ``cli``."""
+    if recipe.stage in ("collect-demos", "eval"):
+        return []
+    first = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
+    preset = default_preset(_reward_kind(chain, first))
+    layers: _Layers = [(f"default preset {preset}", load_preset(preset))]
+    start = next((ref.id for ref in recipe.inputs if ref.role == "checkpoint"), None)
+    if start is not None:
+        algo, before = str(lookup(recipe.settings, "algo")), chain.recipe(start)
+        layers.append(("the checkpoint", {algo: lookup(before.settings, algo) or {}} if before else {}))
+    return layers
+
+
+def _reward_kind(chain: Chain, identity: str) -> str:
+    """Return the kind of reward that a dataset of the chain has."""
+    rolled_out = False
+    while (recipe := chain.recipe(identity)) and recipe.stage in ("bc-rollout", "finetune-online"):
+        rolled_out = True  # in the environment of the data it comes from
+        identity = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
+    if recipe and recipe.stage == "collect-demos":
+        return _kind(_spec(recipe))
+    found = chain.found.get(identity)
+    if found is None:
+        return _kind(None)  # it is missing, which is reported where its own command is looked for
+    from awaccli.data.schema import Header
+    from awaccli.data.stores import open_store
+
+    task = Header.from_json(open_store(found.path).attributes(), origin=str(found.path)).task
+    return _kind(task.spec) if rolled_out else task.reward_kind
+
+
+def _kind(spec: TaskSpec | None) -> str:
+    return "binary" if spec and spec.binary_reward else "dense"
