@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test check learn bench install docs clean
+.PHONY: help quickstart test check learn faults bench install docs clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: $(STAMP)  ## Style, types, architecture, spelling
 
 learn: $(STAMP)  ## Tests that train until something is learned
 	$(BIN)/python -m pytest -m learning --timeout 1200
+
+faults: $(STAMP)  ## Kill, hang, fill and break everything, at length
+	$(BIN)/python -m pytest -m faults tests/faults
 
 bench: $(STAMP)  ## Measure ratios: rollouts against bare stepping, updates against their matrix products
 	$(BIN)/python benchmarks/ratios.py

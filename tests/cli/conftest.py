@@ -25,8 +25,13 @@ SHORT = {
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE)
 
 
+READS_TASK = {"bc-rollout", "pretrain", "finetune", "eval"}
+"""Commands that find the task in a file: these toys are in a module that only its maker trusts."""
+
+
 def spelled_out(arguments):
-    return [str(word) for argument in arguments for word in SHORT.get(argument, (argument,))]
+    words = [str(word) for argument in arguments for word in SHORT.get(argument, (argument,))]
+    return [*words, "--trust-env"] if words and words[0] in READS_TASK else words
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from awaccli.artifacts.manifest import read_manifest
 
 TOY = "cli_toys:cli/Toy-v0 --success-key reached --policy random"
-TINY = "--preset smoke --workers 1 --threads 1"
+TINY = "--preset smoke --workers 1 --threads 1 --trust-env"
 STAGES = {
     # stage: (command, at which reset the toy sends the signal, output, its copy on the shelf)
     "collect-demos": (f"awac collect-demos {TOY} -n 4 -o out.zarr --workers 1", 3, "out.zarr", "demos.zarr"),
@@ -29,7 +29,12 @@ STAGES = {
         "out.ckpt",
         "finetuned.ckpt",
     ),
-    "eval": ("awac eval finetuned.ckpt -n 3 -o out.json --workers 1", 2, "out.json", "result.json"),
+    "eval": (
+        "awac eval finetuned.ckpt -n 3 -o out.json --workers 1 --trust-env",
+        2,
+        "out.json",
+        "result.json",
+    ),
 }
 KEEPS_NOTHING = {"eval"}
 
@@ -38,7 +43,7 @@ NUMBERS = dict(zip(STAGES, ("SIGINT", "SIGTERM", "SIGINT", "SIGTERM", "SIGUSR1")
 PIPE = (
     f"awac collect-demos {TOY} -n 2 --workers 1 | awac bc-rollout --demos - -n 2 --updates 3 {TINY} | "
     f"awac pretrain --data - --updates 3 {TINY} | awac finetune - --env-steps 6 {TINY} | "
-    "awac eval - -n 2 --workers 1"
+    "awac eval - -n 2 --workers 1 --trust-env"
 )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from awaccli.artifacts.manifest import Clock, Recipe
 from awaccli.config.settings import Execution
 from awaccli.config.task import TaskFacts, TaskSpec
+from awaccli.data.dataset import Dataset
+from awaccli.data.derive import derive
 from awaccli.data.schema import Header, Source
 from awaccli.episode import EndReason, Episode
 
 OBSERVATION_DIM, ACTION_DIM = 5, 2
+SOURCES = (Source(kind="human", name="a"), Source(kind="policy", name="b", noise=0.1))
 
 
 def _task(**changes) -> TaskFacts:
@@ -80,9 +84,21 @@ def make_episode() -> Callable[..., Episode]:
 
 @pytest.fixture
 def header() -> Header:
-    return Header(
-        task=_task(), sources=(Source(kind="human", name="a"), Source(kind="policy", name="b", noise=0.1))
-    )
+    return Header(task=_task(), sources=SOURCES)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Iterator[Callable[..., Dataset]]:
+    """``recorded(name, episodes, **facts of the header)``: a dataset in a folder of its own."""
+
+    def record(name, episodes, **facts):
+        recipe = Recipe(stage="collect-demos", version=1, settings={"name": Path(name).stem}, seed=7)
+        usual = {"task": _task(), "sources": SOURCES}
+        return derive(tmp_path_factory.mktemp("recorded") / name, recipe, Header(**usual | facts), episodes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield record
 
 
 @pytest.fixture

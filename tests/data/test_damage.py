@@ -210,11 +210,15 @@ def test_altered_episode_is_found_by_its_hash(stored):
 
 
 def replaced(path: Path, name: str, replace) -> Path:
-    with h5py.File(path, "r+") as file:
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:  # in the format of awac's own writer
         del file[name]
         replace(file, name)
     reseal(path)
     return path
+
+
+OURS = {"compression": "gzip", "shuffle": True}
+"""The filters that awac writes."""
 
 
 def virtual(file, name):
@@ -235,10 +239,11 @@ def virtual(file, name):
         ),
         (virtual, "another file"),
         (lambda file, name: file.create_dataset(name, (30,), "<f4", compression="lzf"), "filters"),
-        (lambda file, name: file.create_dataset(name, (30,), "<f4", chunks=(10,)), "is missing"),
+        (lambda file, name: file.create_dataset(name, (30,), "<f4", chunks=(10,)), "compressed"),
+        (lambda file, name: file.create_dataset(name, (30,), "<f4", chunks=(10,), **OURS), "is missing"),
         (lambda file, name: file.create_dataset(name, (30,), "<f4"), "is missing"),
-        (lambda file, name: file.create_dataset(name, (1 << 50,), "<f4", chunks=(10,)), "bytes"),
-        (lambda file, name: file.create_dataset(name, (30,), "<f8"), "declared"),
+        (lambda file, name: file.create_dataset(name, (1 << 50,), "<f4", chunks=(10,), **OURS), "is missing"),
+        (lambda file, name: file.create_dataset(name, data=np.zeros(30)), "declared"),
     ],
 )
 def test_hdf5_of_a_stranger(stored, replace, words):

@@ -84,7 +84,7 @@ def test_id_knows_no_container_chunks_or_groups(
     folder = tmp_path_factory.mktemp("ids")
     plain = write(folder / "plain.h5", header, episodes)
     with monkeypatch.context() as patch:
-        patch.setattr("awaccli.data.stores.zarr.chunk_rows", lambda _: chunk)
+        patch.setattr("awaccli.data.stores.zarr.chunk_rows", lambda *_: chunk)
         other = write(folder / "other.zarr", header, episodes, groups=groups)
     assert plain.id == other.id
     for name in plain.header.fields:

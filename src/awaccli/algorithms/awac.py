@@ -160,6 +160,7 @@ class Awac:
             | diagnostics.of_critic(q.amin(dim=0), self._reachable)
             | diagnostics.of_policy(mean, log_std, batch.actions)
             | {"batch/offline_share": batch.offline.float().mean()}
+            | {"q/td_error": (q - self._target(batch, noise)).abs().mean()}
         )
         if 0 < self._settings.bc_updates <= self.updates:
             clone = {"other_mean": self._clone.mean(observations), "other_log_std": self._clone.log_std()}

@@ -4,6 +4,7 @@
 The commit renames the payload alone, so that a kill before it leaves all that a resumed run needs, and one
 after it leaves a whole artifact and a folder that the next run removes. A reader sees the old artifact, the
 new one, or none. A lock beside the target, which the kernel frees when its owner dies, keeps others out.
+Folders are renamed before they are removed, so that no run takes the rest of one for progress.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from awaccli.errors import InputError, OutputExistsError, UsageError
 PART = ".part"
 _BEGUN = "begun.json"
 _PAYLOAD = "payload"
+_ASIDE = "replaced"
+"""Where the old artifact waits, in the scratch folder, on systems that cannot exchange it for the new one."""
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -47,6 +51,8 @@ class Begun(BaseModel):
 
     recipe: Recipe
     ancestors: dict[str, Ancestor] = Field(default_factory=dict)
+    replaces: bool = False
+    """True: it may take the place of the artifact that was there when it was begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Target:
         os.utime(source)
         _swap_in(source, self.path)
         _sync(self.path.parent)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        _drop(self.scratch)
 
 
 def part_of(path: Path) -> Path:
@@ -107,7 +113,8 @@ def claimed(
         UsageError: the folder does not exist or cannot be written.
     """
     _require_writable(path)
-    with _locked(path):
+    with _locked(path), _named_in_errors(part_of(path)):
+        _recover(path)
         target = _resolve(path, recipe, existing)
         if target.finished:
             _tidy(target, recipe)
@@ -115,9 +122,9 @@ def claimed(
                 os.utime(path)
         try:
             if not target.finished and not target.resuming:
-                shutil.rmtree(target.scratch, ignore_errors=True)
+                _drop(target.scratch)
                 target.scratch.mkdir()
-                begun = Begun(recipe=recipe, ancestors=dict(ancestors or {}))
+                begun = Begun(recipe=recipe, ancestors=dict(ancestors or {}), replaces=path.exists())
                 (target.scratch / _BEGUN).write_text(begun.model_dump_json())
             yield target
         finally:
@@ -133,7 +140,8 @@ def taken_over(path: Path) -> Iterator[Target]:
         UsageError: the folder cannot be written.
     """
     _require_writable(path)
-    with _locked(path):
+    with _locked(path), _named_in_errors(part_of(path)):
+        _recover(path)
         if path.exists():
             raise OutputExistsError(
                 f"`{path}` already exists",
@@ -167,7 +175,7 @@ def _is_finished(path: Path, recipe: Recipe, existing: Existing) -> bool:
             f"`{path}` already exists", hint="use --overwrite, --if-changed or another -o/--output"
         )
     obstacle = _obstacle(path, recipe)
-    if obstacle and existing is Existing.RESUME:
+    if obstacle and existing is Existing.RESUME and not _replaces(part_of(path), recipe):
         raise OutputExistsError(
             f"`{path}` exists and {obstacle}", hint="use --overwrite to replace it, or another -o/--output"
         )
@@ -186,10 +194,24 @@ def _obstacle(path: Path, recipe: Recipe) -> str | None:
     return f"is damaged: {problems[0]}" if problems else None
 
 
+def _replaces(part: Path, recipe: Recipe) -> bool:
+    """Return whether an unfinished run of ``recipe`` was told to replace what is there."""
+    begun = begun_in(part)
+    return begun is not None and begun.replaces and begun.recipe == recipe
+
+
+def _recover(path: Path) -> None:
+    """Complete what a kill interrupted: a removal, or the exchange of an old artifact for a new one."""
+    aside = part_of(path) / _ASIDE
+    if aside.exists() and not path.exists():
+        aside.rename(path)
+    _remove(_trash_of(path))
+
+
 def _tidy(target: Target, recipe: Recipe) -> None:
     """Remove what a kill right after the commit left: the same recipe's folder."""
     if target.scratch.is_dir() and _recipe_of(target.scratch) in (recipe, None):
-        shutil.rmtree(target.scratch, ignore_errors=True)
+        _drop(target.scratch)
 
 
 def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
@@ -199,8 +221,14 @@ def _is_resumable(scratch: Path, recipe: Recipe, existing: Existing) -> bool:
             f"`{scratch}` is an unfinished run ({progress})",
             hint="use --resume to go on, --overwrite to drop it",
         )
-    if _recipe_of(scratch) == recipe:
+    begun = begun_in(scratch)
+    if begun and begun.recipe == recipe:
         return True
+    if existing is Existing.RESUME and begun is None:
+        raise OutputExistsError(
+            f"`{scratch}` is an unfinished run whose {_BEGUN} is missing or damaged",
+            hint="seal its episodes with `awac data repair`, or drop it with --overwrite",
+        )
     if existing is Existing.RESUME:
         raise OutputExistsError(
             f"`{scratch}` was begun with other settings or inputs ({progress})",
@@ -271,9 +299,33 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def _named_in_errors(place: Path) -> Iterator[None]:
+    """Say where the disk was full: a write that fails does not name its file, as opening one does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _STORAGE and error.filename is None:
+            error.filename = str(place)
+        raise
+
+
 def _drop_if_empty(scratch: Path) -> None:
     if scratch.is_dir() and not _holds_progress(scratch):
-        shutil.rmtree(scratch, ignore_errors=True)
+        _drop(scratch)
+
+
+def _drop(scratch: Path) -> None:
+    """Remove a scratch folder, if it is there."""
+    if scratch.exists():
+        trash = _trash_of(scratch.with_suffix(""))
+        _remove(trash)
+        scratch.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def _trash_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
 
 
 def _holds_progress(scratch: Path) -> bool:
@@ -295,14 +347,11 @@ def _sync(path: Path) -> None:
 
 def _swap_in(source: Path, target: Path) -> None:
     """Put ``source`` at ``target``; an old artifact there is exchanged in one step where the system can."""
-    old = target.with_name(f".{target.name}.old")
     if target.exists() and _exchange(source, target):
         return  # the old one is now in the scratch folder, and goes with it
     if target.exists():
-        _remove(old)
-        target.rename(old)
+        target.rename(part_of(target) / _ASIDE)
     source.rename(target)
-    _remove(old)
 
 
 def _exchange(a: Path, b: Path) -> bool:

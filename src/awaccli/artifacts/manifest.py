@@ -21,8 +21,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from awaccli.artifacts.containment import InsidePath, RelativePath, own_size_bytes
 from awaccli.artifacts.identity import canonical_json, sha256_file, sha256_json
-from awaccli.artifacts.json_file import json_problem, read_json_artifact
+from awaccli.artifacts.json_file import json_problem, read_json_artifact, read_json_bytes
+from awaccli.config.json_value import first_problem, parse_json
 from awaccli.config.settings import Execution
 from awaccli.config.task import TaskSpec
 from awaccli.errors import InputError
@@ -40,7 +42,7 @@ class _Record(BaseModel):
 class FileEntry(_Record):
     """One file of the payload."""
 
-    path: str
+    path: InsidePath
     size: int
     sha256: str
 
@@ -84,13 +86,13 @@ class Run(_Record):
     """When, where and how: recorded, never hashed into an identity."""
 
     started: str
-    wall_s: float
+    wall_s: float = Field(allow_inf_nan=False)
     versions: dict[str, str]
     platform: str
     execution: dict[str, Any]
     precision: str = "float32"
     mode: str = "eager"
-    paths: dict[str, str] = Field(default_factory=dict)
+    paths: dict[str, RelativePath] = Field(default_factory=dict)
     """Where each input was, relative to this artifact, by id."""
 
 
@@ -130,10 +132,11 @@ class Manifest(_Record):
                 hint="restore the artifact from a copy, or make it again with the command in its lineage",
             )
         try:
-            return cls.model_validate_json(body)
-        except ValidationError as error:
+            return cls.model_validate(parse_json(body))
+        except ValueError as error:
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
             raise InputError(
-                f"the manifest of `{origin}` is not one this version reads: {error.errors()[0]['msg']}",
+                f"the manifest of `{origin}` is not one this version reads: {problem}",
                 hint="it was made by another version of awac; `run.versions` in it names which",
             ) from error
 
@@ -233,6 +236,7 @@ def read_manifest(path: Path) -> Manifest:
     if not path.exists():
         raise InputError(f"`{path}` does not exist", hint=_missing_hint(path))
     try:
+        own_size_bytes(path)
         text = _manifest_bytes(path)
     except OSError as error:
         raise InputError(
@@ -250,7 +254,7 @@ def read_manifest(path: Path) -> Manifest:
 def _manifest_bytes(path: Path) -> bytes | None:
     if path.is_dir():
         file = path / MANIFEST
-        return file.read_bytes() if file.is_file() else None
+        return read_json_bytes(file) if file.is_file() else None
     if path.suffix == ".json":
         found = read_json_artifact(path)
         return found[1] if found else None
@@ -260,11 +264,7 @@ def _manifest_bytes(path: Path) -> bytes | None:
 def _manifest_in_hdf5(path: Path) -> bytes | None:
     from awaccli.artifacts import hdf5
 
-    if not hdf5.is_sealed(path):
-        return None
-    hdf5.require_sealed(path)
-    with hdf5.opened(path) as file:
-        return hdf5.text(file, "manifest")
+    return hdf5.SealedFile(path).text("manifest") if hdf5.is_sealed(path) else None
 
 
 def _seal_problem(path: Path) -> str | None:

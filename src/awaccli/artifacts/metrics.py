@@ -31,7 +31,9 @@ class MetricsLog:
         if not self._path.is_file():
             return
         kept = [row for row in read_metrics(self._path) if _not_after(row, updates, env_steps)]
-        self._path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        scratch = self._path.with_name(f".{self._path.name}.new")
+        scratch.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        scratch.replace(self._path)
 
 
 def _not_after(row: dict[str, Any], updates: int, env_steps: int) -> bool:
@@ -43,9 +45,12 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not isinstance(row, dict):
+            break
+        rows.append(row)
     return rows

@@ -19,11 +19,15 @@ from awaccli.cli.compare import compare
 from awaccli.cli.config import config_app
 from awaccli.cli.console import LOG, ImmediateStop, abandon_stdout, complain
 from awaccli.cli.data import data_app
+from awaccli.cli.diff import diff
 from awaccli.cli.evaluate import evaluate
 from awaccli.cli.finetune import finetune
 from awaccli.cli.info import info
+from awaccli.cli.lineage import lineage
 from awaccli.cli.pretrain import pretrain
+from awaccli.cli.rebuild import rebuild
 from awaccli.cli.tasks import tasks
+from awaccli.cli.verify import verify
 from awaccli.errors import AwacError, InterruptedRunError, RunError, exit_code_of, exit_code_table
 
 _KEPT = "what was committed is safe; "
@@ -62,6 +66,10 @@ app.command("pretrain")(pretrain)
 app.command("finetune")(finetune)
 app.command("eval")(evaluate)
 app.command("info")(info)
+app.command("lineage")(lineage)
+app.command("rebuild")(rebuild)
+app.command("verify")(verify)
+app.command("diff")(diff)
 app.command("compare")(compare)
 app.command("tasks")(tasks)
 app.add_typer(data_app, name="data")
@@ -111,6 +119,8 @@ def _exit_code() -> int:
         if isinstance(end.__context__, BrokenPipeError):  # where nobody reads its help, Typer ends with 1
             return _complain_about(end.__context__)
         return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:  # before anybody minds signals
+        return _complain_about(ImmediateStop(signal.SIGINT))
     except (Exception, ImmediateStop) as error:  # noqa: BLE001 - the last door
         return _complain_about(error)
     return 0
@@ -118,6 +128,7 @@ def _exit_code() -> int:
 
 def _complain_about(problem: BaseException) -> int:
     """Say what went wrong, in the user's words where it has a known cause; return the exit code."""
+    problem = _stop_behind(problem) or problem
     error = _known(problem)
     if error is None:
         traceback.print_exception(problem)
@@ -131,6 +142,14 @@ def _complain_about(problem: BaseException) -> int:
         abandon_stdout()
     complain(error)
     return exit_code_of(error)
+
+
+def _stop_behind(problem: BaseException) -> BaseException | None:
+    """Return the signal that an error comes from: compiled code makes errors of what interrupts it."""
+    link: BaseException | None = problem
+    while link and not isinstance(link, ImmediateStop):
+        link = link.__cause__ or link.__context__
+    return link
 
 
 def _known(problem: BaseException) -> AwacError | None:

@@ -34,6 +34,7 @@ def bc_rollout(
     workers: opt.Workers = "auto",
     threads: opt.Threads = "auto",
     device: opt.Device = "cpu",
+    max_memory: opt.MaxMemory = None,
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -42,6 +43,8 @@ def bc_rollout(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
+    episode_timeout: opt.EpisodeTimeout = "10m",
+    trust_env: opt.TrustEnv = False,
 ) -> None:
     """Clone demonstrations and roll the clone out.
 
@@ -49,7 +52,7 @@ def bc_rollout(
 
     Example: awac bc-rollout --demos demos.zarr -n 500 -o relocate.zarr
     """
-    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     from awaccli.data.dataset import open_dataset
 
     dataset = open_dataset(opt.one_path(demos, "dataset"))
@@ -70,12 +73,14 @@ def bc_rollout(
     ).settings
     out = output_path(output, DATASET, f"{dataset.task.spec.name}.zarr")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
-    run = opt.execution(workers, threads, device)
+    run = opt.execution(
+        workers, threads, device, episode_timeout=episode_timeout, trust_env=trust_env, max_memory=max_memory
+    )
     if dry_run:
-        from awaccli.stages.bc_rollout import bc_rollout_recipe, clone_outputs
+        from awaccli.stages.bc_rollout import clone_outputs, planned
 
         clones = clone_outputs(dataset, settings, out, seed=seed, existing=when)
-        recipe = bc_rollout_recipe(dataset, settings, seed=seed)
+        recipe = planned(dataset, settings, seed=seed, execution=run)
         cost = {"updates": settings.bc.updates * len(clones), "episodes": settings.rollout.episodes}
         plan(recipe, out, when, cost, as_json=as_json, others=[path for path, _ in clones])
         return

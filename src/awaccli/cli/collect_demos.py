@@ -47,12 +47,13 @@ def collect_demos(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
+    episode_timeout: opt.EpisodeTimeout = "10m",
 ) -> None:
     """Record episodes of a policy as a dataset.
 
     Example: awac collect-demos relocate -n 25 --noise 0.1 -o demos.zarr
     """
-    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     settings = resolve(
         preset=preset,
         file=config,
@@ -71,7 +72,7 @@ def collect_demos(
     spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
     out = output_path(output, DATASET, f"{spec.name}-demos.zarr")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
-    run = opt.execution(workers, "1")
+    run = opt.execution(workers, "1", episode_timeout=episode_timeout)
     from awaccli.stages import collect_demos as stage
 
     if dry_run:

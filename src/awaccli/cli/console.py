@@ -56,6 +56,8 @@ def complain(error: AwacError) -> None:
     """Print an error and its hint."""
     if str(error):
         print(f"error: {error}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"note: {note}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import emit, emit_json, reporter
-from awaccli.cli.makers import EVALUATION, existing, output_path, plan, task_spec
+from awaccli.cli.makers import EVALUATION, existing, open_all, output_path, plan, task_spec
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import EvaluateSettings
 from awaccli.errors import CheckError, UsageError
+
+if TYPE_CHECKING:
+    from awaccli.artifacts.checkpoint import Checkpoint
+    from awaccli.protocols import Reporter
 
 
 def evaluate(
@@ -29,6 +34,13 @@ def evaluate(
     success: Annotated[
         str, typer.Option("--success", help="Which success --min-success means: any, final or held.")
     ] = "final",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Measure on --data alone: likelihood, TD error, fitted Q.")
+    ] = False,
+    data: Annotated[list[Path], typer.Option("--data", help="Held-out dataset for --offline; repeats.")] = [],  # noqa: B006 - typer's way
+    fqe_updates: Annotated[
+        int, typer.Option("--fqe-updates", min=0, help="Updates of fitted Q evaluation; 0: leave it out.")
+    ] = 5_000,
     env_kwargs: opt.EnvKwargs = None,
     horizon: opt.Horizon = None,
     obs_keys: opt.ObsKeys = None,
@@ -38,6 +50,7 @@ def evaluate(
     assign: opt.Assign = [],  # noqa: B006 - typer's way
     seed: opt.Seed = 0,
     workers: opt.Workers = "auto",
+    threads: opt.Threads = "auto",
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -46,12 +59,16 @@ def evaluate(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
+    episode_timeout: opt.EpisodeTimeout = "10m",
+    trust_env: opt.TrustEnv = False,
 ) -> None:
     """Roll out a policy and count success at any step, at the last step, and held.
 
+    Where there is no simulator, --offline says what held-out data can.
+
     Example: awac eval finetuned.ckpt -n 100 --min-success 0.9
     """
-    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     opt.choice("--success", success, ("any", "final", "held"))
     out = output_path(output, EVALUATION, "") if output else None
     settings = resolve(
@@ -61,11 +78,19 @@ def evaluate(
         flags={"evaluate.episodes": episodes, "evaluate.actions": actions},
     ).settings.evaluate
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
-    run = opt.execution(workers, "1")
+    run = opt.execution(workers, "1", episode_timeout=episode_timeout, trust_env=trust_env)
     from awaccli.artifacts.checkpoint import open_checkpoint
     from awaccli.stages import evaluate as stage
 
     opened = open_checkpoint(opt.one_path(checkpoint, "checkpoint"))
+    if offline or data:
+        if not (offline and data) or output or task or min_success is not None or dry_run:
+            raise UsageError(
+                "--offline goes with --data, and neither with -o, --task, --min-success or --dry-run",
+                hint="awac eval CKPT --offline --data HELD.zarr --json",
+            )
+        _offline(opened, data, fqe_updates, seed=seed, threads=threads, as_json=as_json, report=report)
+        return
     spec = None
     if task is not None:
         spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
@@ -75,7 +100,7 @@ def evaluate(
             hint="name the task too, or leave them out: the checkpoint knows its own",
         )
     if dry_run:
-        recipe = stage.planned(opened, settings, spec, seed=seed)
+        recipe = stage.planned(opened, settings, spec, seed=seed, execution=run)
         plan(recipe, out, when, {"episodes": settings.episodes}, as_json=as_json)
         return
     result = stage.evaluate(
@@ -90,3 +115,32 @@ def evaluate(
     reached = getattr(result.outcome.success, success).rate
     if min_success is not None and reached < min_success:
         raise CheckError(f"success ({success}) is {reached:.2f}, below {min_success:.2f}")
+
+
+def _offline(
+    checkpoint: Checkpoint,
+    data: Sequence[Path],
+    fqe_updates: int,
+    *,
+    seed: int,
+    threads: str,
+    as_json: bool,
+    report: Reporter,
+) -> None:
+    from awaccli.reports.success import offline_text
+    from awaccli.stages.offline_evaluation import evaluate_offline
+
+    found = evaluate_offline(
+        checkpoint,
+        open_all(opt.paths(data, "dataset")),
+        fqe_updates=fqe_updates,
+        seed=seed,
+        execution=opt.execution("1", threads, episode_timeout="0s"),
+        report=report,
+    )
+    if found.seen:
+        report.warn("the checkpoint was trained on some of these datasets: nothing here is held out")
+    if as_json:
+        emit_json(found.model_dump(mode="json"))
+    else:
+        emit(offline_text(found))

@@ -50,9 +50,10 @@ def finetune(
     workers: opt.Workers = "auto",
     threads: opt.Threads = "auto",
     device: opt.Device = "cpu",
+    max_memory: opt.MaxMemory = None,
     eval_every: opt.EvalEvery = 0,
     eval_episodes: opt.EvalEpisodes = 20,
-    save_every: opt.SaveEvery = 5_000,
+    save_every: opt.SaveEvery = 0,
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -61,6 +62,8 @@ def finetune(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
+    episode_timeout: opt.EpisodeTimeout = "10m",
+    trust_env: opt.TrustEnv = False,
 ) -> None:
     """Go on from a checkpoint online; every new episode is kept as a dataset.
 
@@ -70,7 +73,7 @@ def finetune(
 
     Example: awac finetune p.ckpt --add-data x.zarr --env-steps 0 --updates 500
     """
-    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     opt.refuse_temperature(temperature)
     from awaccli.artifacts.checkpoint import open_checkpoint
     from awaccli.stages.finding import find_training_data
@@ -105,13 +108,21 @@ def finetune(
     out = output_path(output, CHECKPOINT, f"{first.spec.name}-finetuned.ckpt")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(
-        workers, threads, device, eval_every=eval_every, eval_episodes=eval_episodes, save_every=save_every
+        workers,
+        threads,
+        device,
+        episode_timeout=episode_timeout,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+        save_every=save_every,
+        trust_env=trust_env,
+        max_memory=max_memory,
     )
     from awaccli.stages import finetune as stage
 
     online = output_path(save_online or stage.default_online_path(out), DATASET, "")
     if dry_run:
-        recipe = stage.planned(start, found, settings, out, online, seed=seed, existing=when)
+        recipe = stage.planned(start, found, settings, out, online, seed=seed, execution=run, existing=when)
         others = [online] if settings.finetune.env_steps else []
         plan(recipe, out, when, stage.cost(settings.finetune), as_json=as_json, others=others)
         return

@@ -16,6 +16,7 @@ from awaccli.config.resolve import did_you_mean, field_help
 from awaccli.config.settings import AwacSettings, Execution, FinetuneSettings
 from awaccli.errors import UsageError
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KkMGT])?(i)?B")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
@@ -53,10 +54,27 @@ IfChanged = Annotated[
     bool, typer.Option("--if-changed", help="Do nothing if the output has this recipe already; for Make.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")]
+Parents = Annotated[Path | None, typer.Option("--parents", help="Folder to look for ancestors in, too.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only warnings and errors.")]
 Verbose = Annotated[
     bool, typer.Option("-v", "--verbose", help="More progress, log messages, and tracebacks of errors.")
+]
+TrustEnv = Annotated[
+    bool,
+    typer.Option(
+        "--trust-env", help="Make the environment that the input names, though it may run code of its author."
+    ),
+]
+EpisodeTimeout = Annotated[
+    str,
+    typer.Option(
+        "--episode-timeout", help="Kill a worker whose episode takes longer, and stop; 0s: never (exit 5)."
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", help="For training rows, e.g. 8GiB [default: half of what is free]."),
 ]
 TimeLimit = Annotated[
     str | None, typer.Option("--time-limit", help="Save and stop after this long, e.g. 3h50m; exit 143.")
@@ -93,7 +111,16 @@ def refuse_temperature(value: float | None) -> None:
         )
 
 
-def execution(workers: str, threads: str, device: str = "cpu", **monitoring: int) -> Execution:
+def execution(
+    workers: str,
+    threads: str,
+    device: str = "cpu",
+    *,
+    episode_timeout: str,
+    trust_env: bool = False,
+    max_memory: str | None = None,
+    **monitoring: int,
+) -> Execution:
     """Return how to run, with `auto` counted as the cores that this process may use.
 
     Raises:
@@ -101,7 +128,15 @@ def execution(workers: str, threads: str, device: str = "cpu", **monitoring: int
     """
     counts = {"workers": _count("--workers", workers), "threads": _count("--threads", threads)}
     try:
-        return Execution(**counts, **monitoring, device=device)
+        return Execution(
+            **counts,
+            **monitoring,
+            device=device,
+            trust_env=trust_env,
+            max_memory_bytes=0 if max_memory is None else size_bytes(max_memory, "--max-memory"),
+            cache=str(cache_folder() / "rows"),
+            episode_timeout_s=seconds(episode_timeout, "--episode-timeout"),
+        )
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -121,14 +156,43 @@ def _count(flag: str, text: str) -> int:
     return int(text)
 
 
-def seconds(text: str | None) -> float | None:
-    """Return a duration such as `3h50m` or `90s` in seconds."""
-    if text is None:
-        return None
+def size_bytes(text: str, flag: str) -> int:
+    """Return an amount of memory such as `8GiB` or `500MB` in bytes.
+
+    Raises:
+        UsageError: it is none; ``flag`` is where it was given.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"{flag} {text} is no amount of memory", hint="expected e.g. 8GiB, 500MB or 1000000B"
+        )
+    number, prefix, binary = match.groups()
+    power = " KMGT".index(prefix.upper()) if prefix else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for what can be made or fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "awac"
+
+
+def time_limit_s(text: str | None) -> float | None:
+    """Return the seconds of a `--time-limit`, if there is one."""
+    return None if text is None else seconds(text, "--time-limit")
+
+
+def seconds(text: str, flag: str) -> float:
+    """Return a duration such as `3h50m` or `90s` in seconds.
+
+    Raises:
+        UsageError: it is none; ``flag`` is where it was given.
+    """
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise UsageError(
-            f"--time-limit {text} is no duration", hint="expected hours, minutes, seconds: e.g. 3h50m or 90s"
+            f"{flag} {text} is no duration", hint="expected hours, minutes, seconds: e.g. 3h50m or 90s"
         )
     hours, minutes, rest = (int(part or 0) for part in match.groups())
     return 3600.0 * hours + 60.0 * minutes + rest

@@ -33,9 +33,10 @@ def pretrain(
     workers: opt.Workers = "auto",
     threads: opt.Threads = "auto",
     device: opt.Device = "cpu",
+    max_memory: opt.MaxMemory = None,
     eval_every: opt.EvalEvery = 0,
     eval_episodes: opt.EvalEpisodes = 20,
-    save_every: opt.SaveEvery = 5_000,
+    save_every: opt.SaveEvery = 0,
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -44,12 +45,14 @@ def pretrain(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     time_limit: opt.TimeLimit = None,
+    episode_timeout: opt.EpisodeTimeout = "10m",
+    trust_env: opt.TrustEnv = False,
 ) -> None:
     """Train on datasets, without stepping an environment.
 
     Example: awac pretrain --data relocate.zarr --updates 25000 -o pretrained.ckpt
     """
-    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.seconds(time_limit))
+    report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     opt.refuse_temperature(temperature)
     opt.choice("--algo", algo, ALGORITHMS)
     datasets = open_all(opt.paths(data, "dataset"))
@@ -72,11 +75,20 @@ def pretrain(
     out = output_path(output, CHECKPOINT, f"{datasets[0].task.spec.name}{ending}")
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     run = opt.execution(
-        workers, threads, device, eval_every=eval_every, eval_episodes=eval_episodes, save_every=save_every
+        workers,
+        threads,
+        device,
+        episode_timeout=episode_timeout,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+        save_every=save_every,
+        trust_env=trust_env,
+        max_memory=max_memory,
     )
     from awaccli.stages import pretrain as stage
 
     if dry_run:
+        stage.require_trusted_task(datasets, run)
         recipe = stage.pretrain_recipe(datasets, settings, algo=algo, seed=seed)
         cost = {
             "updates": getattr(settings, section).updates,

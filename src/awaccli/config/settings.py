@@ -34,6 +34,7 @@ def _none(value: object) -> object:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)]
 
 
 class _Section(BaseModel):
@@ -43,12 +44,8 @@ class _Section(BaseModel):
 class NetworkSettings(_Section):
     """Shapes of the policy and the critics."""
 
-    policy_hidden: tuple[int, ...] = Field(
-        default=(256, 256), description="hidden units of the policy, per layer"
-    )
-    critic_hidden: tuple[int, ...] = Field(
-        default=(256, 256), description="hidden units of each critic, per layer"
-    )
+    policy_hidden: Hidden = Field(default=(256, 256), description="hidden units of the policy, per layer")
+    critic_hidden: Hidden = Field(default=(256, 256), description="hidden units of each critic, per layer")
     layer_norm: bool = Field(default=False, description="LayerNorm after each hidden layer of the critics")
     mean: Literal["tanh", "linear"] = Field(default="tanh", description="how the policy's mean is bounded")
     initial_std: float = Field(
@@ -164,7 +161,10 @@ class CollectSettings(_Section):
     )
     actions: Actions = Field(default="mean", description="act by the mean or by samples of the policy")
     noise: float = Field(
-        default=0.0, ge=0, description="std of Gaussian noise added to actions (box is 2 wide)"
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="std of Gaussian noise added to actions (box is 2 wide)",
     )
     noise_correlation: float = Field(
         default=0.0, ge=0, lt=1, description="correlation of the noise from one step to the next"
@@ -221,6 +221,18 @@ class Execution(BaseModel):
     workers: int = Field(default=1, ge=1, description="processes that step environments")
     threads: int = Field(default=1, ge=1, description="threads of the gradient updates")
     device: str = Field(default="cpu", description="auto, cpu or cuda[:i]")
+    episode_timeout_s: float = Field(
+        default=600.0, ge=0, description="a worker without an answer for this long has hung; 0: never"
+    )
+    trust_env: bool = Field(
+        default=False, description="make the environment that an input file names, whatever code that runs"
+    )
+    max_memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="for training rows, which are mapped from a file beyond; 0: half of what is free",
+    )
+    cache: str | None = Field(default=None, exclude=True, description="folder of mapped training rows")
     eval_every: int = Field(default=0, ge=0, description="evaluate after this many updates; 0: never")
     eval_episodes: int = Field(default=20, ge=1, description="episodes of each evaluation during training")
     save_every: int = Field(

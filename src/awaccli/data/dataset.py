@@ -17,7 +17,7 @@ from awaccli.data.columns import REQUIRED, TRAINING
 from awaccli.data.episodes import EpisodeTable, Window
 from awaccli.data.schema import Header, dataset_id, episode_sha256
 from awaccli.data.statistics import Statistics
-from awaccli.data.stores import FieldInfo, Store, chunk_rows, open_store
+from awaccli.data.stores import CHUNK_BYTES, FieldInfo, Store, chunk_rows, open_store
 from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError
 
@@ -162,13 +162,13 @@ class Dataset:
     def _rows(self, name: str) -> int:
         return self.n_steps if name.startswith("steps/") else self.n_episodes
 
-    def layout(self) -> dict[str, FieldInfo]:
+    def layout(self, chunk_bytes: int = CHUNK_BYTES) -> dict[str, FieldInfo]:
         """Return dtype, shape and chunks of each field as this version stores it."""
         return {
             name: FieldInfo(
                 spec.dtype,
                 (self._rows(name), *spec.shape),
-                (min(self._rows(name), chunk_rows(spec.row_bytes)), *spec.shape),
+                (min(self._rows(name), chunk_rows(spec.row_bytes, chunk_bytes)), *spec.shape),
             )
             for name, spec in self.header.fields.items()
         }

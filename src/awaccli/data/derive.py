@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from awaccli.artifacts.commit import Existing, claimed
-from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
+from awaccli.artifacts.manifest import Ancestor, Clock, Recipe, ancestors_of
 from awaccli.config.settings import Execution
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Header
+from awaccli.data.stores import CHUNK_BYTES
 from awaccli.data.writer import Writer, commit_dataset
 from awaccli.episode import Episode
 from awaccli.errors import InterruptedRunError
@@ -48,6 +49,9 @@ def derive(
     episodes: Iterable[Episode],
     *,
     parents: Sequence[Dataset] = (),
+    ancestors: Mapping[str, Ancestor] | None = None,
+    clock: Clock | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
     existing: Existing = Existing.REFUSE,
     total: int | None = None,
     report: Reporter = SILENT,
@@ -57,9 +61,13 @@ def derive(
     Args:
         out: a ``.zarr`` directory or an ``.h5`` file.
         recipe: see `derived_recipe`; where the output has it already, nothing is done.
-        header: task, sources, credits, splits; its fields follow from the episodes.
+        header: task, sources, credits, splits. Its fields, with their units, are those of every episode;
+            where it names none, they follow from the first episode.
         episodes: in order, the same on every call: a resumed run skips those that are there.
         parents: the datasets they come from.
+        ancestors: further recipes of the lineage, by id.
+        clock: what tells when and how it was made; default: now, here.
+        chunk_bytes: about how large the pieces are that a field is stored in.
         existing: what to do about an output that is there.
         total: how many there will be, for the progress display.
         report: whom to tell.
@@ -70,13 +78,12 @@ def derive(
         InterruptedRunError: a signal came; every episode so far is committed.
     """
     manifests = [(parent.path, parent.sealed()) for parent in parents]
-    known = ancestors_of(manifest for _, manifest in manifests)
+    known = dict(ancestors or {}) | ancestors_of(manifest for _, manifest in manifests)
     with claimed(out, recipe, existing, ancestors=known) as target:
         if not target.finished:
-            clock = Clock(Execution())
-            bare = header.model_copy(update={"fields": {}})
+            clock = clock or Clock(Execution())
             with (
-                Writer(target.payload, bare, resume=target.resuming) as writer,
+                Writer(target.payload, header, resume=target.resuming, chunk_bytes=chunk_bytes) as writer,
                 report.phase(recipe.stage, total or 0, "episodes") as progress,
             ):
                 for episode in islice(episodes, writer.n_episodes, None):
@@ -89,5 +96,13 @@ def derive(
                             f"stopped after {writer.n_episodes} episodes; all of them are kept",
                             hint="repeat the command with --resume to go on",
                         )
-                commit_dataset(target, writer, recipe=recipe, parents=manifests, clock=clock)
+                commit_dataset(
+                    target,
+                    writer,
+                    recipe=recipe,
+                    parents=manifests,
+                    clock=clock,
+                    ancestors=ancestors,
+                    chunk_bytes=chunk_bytes,
+                )
     return open_dataset(out)

@@ -15,9 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from awaccli.artifacts.identity import sha256_json
+from awaccli.artifacts.identity import json_finite, sha256_json
 from awaccli.artifacts.json_file import read_json_artifact
 from awaccli.artifacts.manifest import damaged_files, read_manifest
+from awaccli.config.json_value import first_problem
 from awaccli.config.settings import Actions
 from awaccli.config.task import TaskFacts
 from awaccli.episode import Episode
@@ -151,13 +152,12 @@ def open_evaluation(path: Path) -> Evaluation:
     try:
         evaluation = Evaluation.model_validate_json(json.dumps(found[0]))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"`{path}` is not an evaluation: {where}: {first['msg']}",
+            f"`{path}` is not an evaluation: {first_problem(error)}",
             hint="it was made by another version of awac; `run.versions` in its manifest names which",
         ) from error
-    if manifest.id != sha256_json(evaluation.model_dump(mode="json")):
+    values = evaluation.model_dump(mode="json")
+    if json_finite(values) != values or manifest.id != sha256_json(values):
         raise InputError(
             f"`{path}` is damaged: its results are not those of its manifest", hint="measure again: awac eval"
         )

@@ -12,13 +12,16 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from awaccli.artifacts.identity import canonical_json, sha256_arrays
+from awaccli.config.json_value import first_problem
 from awaccli.config.task import TaskFacts
 from awaccli.data.columns import content_columns
 from awaccli.episode import Episode
 from awaccli.errors import DatasetError
 
 FORMAT: Literal["awac-dataset/1"] = "awac-dataset/1"
+_MAX_FIELD_NAME = 200
 _FIELD_NAME = re.compile(r"(steps|final|episodes)(/[A-Za-z0-9][A-Za-z0-9_.-]*)+")
+_MAX_ROW_AXES = 7
 _DTYPE = r"^(\|b1|\|[iu]1|<[iu][248]|<f[248])$"
 _START_FIELDS = ("episodes/sim_init", "episodes/model/")
 
@@ -29,7 +32,7 @@ def field_name(name: str) -> str:
     Raises:
         ValueError: it does not.
     """
-    if not _FIELD_NAME.fullmatch(name):
+    if not _FIELD_NAME.fullmatch(name) or len(name) > _MAX_FIELD_NAME:
         raise ValueError(f"`{name}` is no field name: expected steps/..., final/... or episodes/...")
     return name
 
@@ -46,7 +49,7 @@ class FieldSpec(_Record):
 
     dtype: str = Field(pattern=_DTYPE)
     """NumPy's name, little endian: ``<f4``, ``|b1``."""
-    shape: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    shape: tuple[Annotated[int, Field(ge=1, lt=1 << 40)], ...] = Field(default=(), max_length=_MAX_ROW_AXES)
     """Of one row."""
     unit: str = ""
     doc: str = ""
@@ -65,7 +68,7 @@ class Source(_Record):
     id: str | None = None
     """Content id of the checkpoint, or id of the expert."""
     actions: Literal["mean", "sample"] | None = None
-    noise: float = Field(default=0.0, ge=0)
+    noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Standard deviation added to actions; the action box is 2 wide."""
     noise_correlation: float = Field(default=0.0, ge=0, lt=1)
 
@@ -93,8 +96,8 @@ class Import(_Record):
 class Commit(_Record):
     """How much of the arrays is valid: written last, trusted by every reader."""
 
-    n_episodes: int = Field(default=0, ge=0)
-    n_steps: int = Field(default=0, ge=0)
+    n_episodes: int = Field(default=0, ge=0, lt=1 << 40)
+    n_steps: int = Field(default=0, ge=0, lt=1 << 40)
     seq: int = Field(default=0, ge=0)
     """Number of commits so far."""
     sealed: bool = False
@@ -137,9 +140,7 @@ class Header(_Record):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DatasetError(f"the header of `{origin}` is not valid: {where}: {first['msg']}") from error
+            raise DatasetError(f"the header of `{origin}` is not valid: {first_problem(error)}") from error
 
 
 def _portable(value: Any) -> Any:

@@ -18,7 +18,7 @@ from awaccli.artifacts.manifest import MANIFEST, Ancestor, Clock, Manifest, Reci
 from awaccli.data.columns import DOCS, REQUIRED, TRAINING, content_columns, derived_columns
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Commit, FieldSpec, Header, episode_sha256, field_name
-from awaccli.data.stores import HDF5_SUFFIXES
+from awaccli.data.stores import CHUNK_BYTES, HDF5_SUFFIXES
 from awaccli.data.stores.hdf5 import write_hdf5
 from awaccli.data.stores.zarr import ZarrArrays
 from awaccli.episode import Episode
@@ -28,6 +28,7 @@ _COMMIT_S = 1.0
 _COMMIT_BYTES = 32 << 20
 _COMMITS_PER_SYNC = 8
 _SEALED = "sealed.h5"
+_MEND = "`awac data repair` seals those episodes of a .part that are whole; --overwrite starts again"
 
 
 class Writer:
@@ -41,17 +42,20 @@ class Writer:
             another task or other sources.
     """
 
-    def __init__(self, path: Path, header: Header, *, resume: bool = False) -> None:
+    def __init__(
+        self, path: Path, header: Header, *, resume: bool = False, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
         self._path = path
+        self._chunk_bytes = chunk_bytes
         self._header = header.model_copy(update={"commit": Commit(), "clipped": 0})
         self._arrays: ZarrArrays | None = None
         self._pending: list[dict[str, np.ndarray]] = []
         self._pending_steps = self._pending_bytes = 0
         self._committed_s = time.monotonic()
         self._synced_ns = time.time_ns()
-        if resume:
+        if resume and path.is_dir():
             self._drop_leftovers()
-        if not (path / "zarr.json").is_file():
+        if not path.is_dir() or not any(path.iterdir()):
             return
         if not resume:
             raise DatasetError(f"`{path}` already holds a dataset", hint="resume it, or write somewhere else")
@@ -125,7 +129,7 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Commit what was appended, whatever happened; failing at that too does not hide the first failure."""
+        """Commit what was appended, whatever happened; a failure of that does not hide the first one."""
         try:
             self.flush()
         except OSError as second:
@@ -136,7 +140,7 @@ class Writer:
     def _commit(self) -> None:
         """Write pending episodes behind the committed ones; an interrupted commit can simply be repeated."""
         if self._arrays is None:
-            arrays = ZarrArrays(self._path)
+            arrays = ZarrArrays(self._path, self._chunk_bytes)
             arrays.create(self._header.fields)
             self._arrays = arrays
         before = self._header.commit
@@ -176,6 +180,8 @@ class Writer:
 
     def _resume(self) -> None:
         """Go on after the last commit; what was written behind it is dropped."""
+        if not (self._path / "zarr.json").is_file():
+            raise DatasetError(f"`{self._path}` has lost its zarr.json", hint="drop it with --overwrite")
         arrays = ZarrArrays(self._path)
         if arrays.published() is None:  # killed before the first commit
             shutil.rmtree(self._path)
@@ -186,15 +192,19 @@ class Writer:
                 raise DatasetError(
                     f"`{self._path}` was begun with another {fact}", hint="drop it with --overwrite"
                 )
-        if altered := self.dataset().altered_episodes():
-            raise DatasetError(
-                f"`{self._path}` is damaged: episode {altered[0]} has changed",
-                hint="drop it with --overwrite",
-            )
+        self._require_whole()
         for name in found.fields:
             rows = found.commit.n_steps if name.startswith("steps/") else found.commit.n_episodes
             arrays.reopen(name, rows)
         self._header, self._arrays = found, arrays
+
+    def _require_whole(self) -> None:
+        try:
+            altered = self.dataset().altered_episodes()
+        except DatasetError as error:
+            raise DatasetError(str(error), hint=_MEND) from error
+        if altered:
+            raise DatasetError(f"`{self._path}` is damaged: episode {altered[0]} has changed", hint=_MEND)
 
     def _require_task(self, columns: dict[str, np.ndarray], index: int) -> None:
         task = self._header.task
@@ -257,6 +267,7 @@ def commit_dataset(
     parents: Sequence[tuple[Path, Manifest]],
     clock: Clock,
     ancestors: Mapping[str, Ancestor] | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Manifest:
     """Seal what ``writer`` wrote into ``target.scratch`` and make it the artifact; its suffix says what kind.
 
@@ -267,6 +278,7 @@ def commit_dataset(
         parents: inputs that are still there.
         clock: of the run.
         ancestors: recipes of inputs that may be gone, by id.
+        chunk_bytes: about how large the pieces of an HDF5 file are.
 
     Raises:
         DatasetError: there is no episode.
@@ -286,7 +298,8 @@ def commit_dataset(
     )
     if as_hdf5:
         sealed = target.scratch / _SEALED
-        write_hdf5(sealed, dataset.header.to_json(), dataset.layout(), dataset.rows, manifest.to_bytes())
+        layout = dataset.layout(chunk_bytes)
+        write_hdf5(sealed, dataset.header.to_json(), layout, dataset.rows, manifest.to_bytes())
         target.commit(sealed)
     else:
         scratch = writer.path / f"{MANIFEST}.partial"

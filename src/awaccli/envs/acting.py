@@ -105,6 +105,11 @@ def _acting(policy: Policy, spec: ActorSpec, rng: np.random.Generator) -> Act:
 def _user_starter(spec: ActorSpec) -> Callable[[np.random.Generator], Act]:
     """Follow ``module:attribute``: a factory of policies, or one stateless policy."""
     module_name, _, attribute = spec.policy.partition(":")
+    if not attribute and Path(spec.policy).is_file():
+        raise UsageError(
+            f"`{spec.policy}` is not a checkpoint of awac",
+            hint="files of other libraries can hold code and are not loaded: wrap yours as module:attribute",
+        )
     if not module_name or not attribute:
         raise UsageError(
             f"unknown policy `{spec.policy}`",

@@ -12,6 +12,10 @@ from awaccli.protocols import PolicyWeights
 
 _NO_CLIP = 1e9
 _BLOCK_ENTRIES = 8192
+_MAX_LAYERS = 100
+_POSITIVE = (1e-30, 1e30)
+_LOG_STD = (-1e30, 20.0)
+"""Far wider than what is ever learned; outside, acting would overflow."""
 
 
 class GaussianPolicy:
@@ -28,8 +32,8 @@ class GaussianPolicy:
         arrays = weights.arrays
         self._mean = _take(arrays, "observation.mean", (None,))
         self.observation_dim = len(self._mean)
-        self._scale = _take(arrays, "observation.scale", (self.observation_dim,))
-        self._clip = float(_take(arrays, "observation.clip", ()))
+        self._scale = _take_within(arrays, "observation.scale", (self.observation_dim,), *_POSITIVE)
+        self._clip = float(_take_within(arrays, "observation.clip", (), *_POSITIVE))
         self._hidden = []
         width = self.observation_dim
         for layer in range(layers):
@@ -41,9 +45,9 @@ class GaussianPolicy:
         self.action_dim = len(weight)
         shape = (self.action_dim,)
         self._head = (_blocks(weight), _take(arrays, "mean.bias", shape))
-        self._std = np.exp(_take(arrays, "log_std", shape))
+        self._std = np.exp(_take_within(arrays, "log_std", shape, *_LOG_STD))
         self._center = _take(arrays, "action.center", shape)
-        self._half = _take(arrays, "action.half", shape)
+        self._half = _take_within(arrays, "action.half", shape, *_POSITIVE)
         self._activation = activation
         self._bounded = bounded
 
@@ -68,14 +72,24 @@ class GaussianPolicy:
 def _read_config(config: Mapping[str, object]) -> tuple[int, str, bool]:
     """Return the number of hidden layers, their activation, and whether the mean goes through tanh."""
     layers, activation, mean = (config.get(key) for key in ("layers", "activation", "mean"))
-    if not isinstance(layers, int) or layers < 0 or layers > 100:
+    if type(layers) is not int or not 0 <= layers <= _MAX_LAYERS:
         raise CheckpointError(f"policy has `layers` {layers!r}", hint="expected a number of hidden layers")
-    if activation not in {"relu", "tanh"} or mean not in {"tanh", "linear"}:
+    if activation not in ("relu", "tanh") or mean not in ("tanh", "linear"):
         raise CheckpointError(
             f"policy has activation {activation!r} and mean {mean!r}",
             hint="expected activation relu or tanh, mean tanh or linear",
         )
     return layers, str(activation), mean == "tanh"
+
+
+def _take_within(
+    arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...], low: float, high: float
+) -> np.ndarray:
+    """Return array ``name`` as ``_take`` does, provided that its values lie between ``low`` and ``high``."""
+    array = _take(arrays, name, shape)
+    if not ((array >= low) & (array <= high)).all():
+        raise CheckpointError(f"policy tensor `{name}` has values outside {low:g} to {high:g}")
+    return array
 
 
 def _take(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -23,6 +23,8 @@ class Hand:
     """Where the environment's class is."""
     about: str
     """What the hand has to do."""
+    observation_dim: int
+    """Numbers in an observation."""
     success: Callable[[np.ndarray], np.ndarray]
     """``next_observations [..., O] -> bool [...]``: the goal is met in the state that is observed."""
     success_rule: str
@@ -82,6 +84,7 @@ HANDS = (
         env_id="awac/AdroitPenBinary-v0",
         entry_point="awaccli.envs.adroit:AdroitPenBinary",
         about="turn a pen in the hand to a target orientation",
+        observation_dim=45,
         success=pen_success,
         success_rule="pen within 7.5 cm of its target and cosine of the angle between them above 0.95",
         model_fields=(("body_quat", "body", "target"),),
@@ -92,6 +95,7 @@ HANDS = (
         env_id="awac/AdroitDoorBinary-v0",
         entry_point="awaccli.envs.adroit:AdroitDoorBinary",
         about="undo the latch and swing the door open",
+        observation_dim=39,
         success=door_success,
         success_rule="door hinge at 1.35 rad or more",
         model_fields=(("body_pos", "body", "frame"),),
@@ -101,6 +105,7 @@ HANDS = (
         env_id="awac/AdroitRelocateBinary-v0",
         entry_point="awaccli.envs.adroit:AdroitRelocateBinary",
         about="pick up the ball and carry it to the target",
+        observation_dim=39,
         success=relocate_success,
         success_rule="ball within 10 cm of its target",
         model_fields=(("body_pos", "body", "Object"), ("site_pos", "site", "target")),
@@ -110,6 +115,7 @@ HANDS = (
         env_id="awac/AdroitHammerBinary-v0",
         entry_point="awaccli.envs.adroit:AdroitHammerBinary",
         about="pick up the hammer and drive the nail into the board",
+        observation_dim=46,
         success=hammer_success,
         success_rule="nail's head within 1 cm of its place on the board",
         model_fields=(("body_pos", "body", "nail_board"),),

@@ -12,17 +12,20 @@ from types import ModuleType
 
 from awaccli.errors import UsageError
 
+INSTALLED_MODULES = frozenset({"awaccli.envs", "gymnasium", "gymnasium_robotics"})
+"""Modules that register environments, and that no file in the current folder stands for."""
+
 
 def import_named(name: str) -> ModuleType:
-    """Import a module by its dotted name; modules in the current folder count.
+    """Import a module by its dotted name; one in the current folder counts if none is installed.
 
     Raises:
         UsageError: there is none, or importing it fails.
     """
     silence_robotics_notice()
     here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+    if name not in INSTALLED_MODULES and here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # at the end: a folder from a stranger must not put its own NumPy in our way
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -33,7 +36,7 @@ def import_named(name: str) -> ModuleType:
             f"no module named `{name}`",
             hint=closest(name, local) or f"expected an installed package or a file `{name}.py` in {here}",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"importing `{name}` failed: {type(error).__name__}: {error}") from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from awaccli.envs.hands import find_hand
+from awaccli.errors import DatasetError
 
 
 class MujocoState:
@@ -41,7 +42,19 @@ class MujocoState:
         }
 
     def restore(self, state: np.ndarray, model: Mapping[str, np.ndarray]) -> None:
-        """Put the simulator into a recorded state. The environment must have been reset before."""
+        """Put the simulator into a recorded state. The environment must have been reset before.
+
+        Raises:
+            DatasetError: it was recorded in another model.
+        """
+        own = {name: value.shape for name, value in self.read_model().items()}
+        given = {name: value.shape for name, value in model.items()}
+        if (state.shape, given) != ((self._size,), own):
+            raise DatasetError(
+                f"the recorded start state has {len(state)} numbers and changes {given or 'nothing'} in the "
+                f"model; the simulator here has {self._size} and needs {own or 'nothing'}",
+                hint="it was recorded in another version of the environment: try --mode seed",
+            )
         for name, (array, index) in self._changed.items():
             getattr(self._model, array)[index] = model[name]
         self._mujoco.mj_setState(self._model, self._data, state, self._kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,14 +12,18 @@ import numpy as np
 from awaccli import seeding
 from awaccli.config.task import TaskSpec
 from awaccli.envs.acting import Act, Actor, ActorSpec, load_actor
+from awaccli.envs.replaying import replayed
 from awaccli.envs.simulation import Simulation, Step
-from awaccli.episode import EndReason, Episode
+from awaccli.episode import NO_ARRAYS, EndReason, Episode
 from awaccli.errors import AwacError, RunError
 
 SimState = Literal["none", "init", "full"]
 
 _ENDLESS = 1_000_000
 _ACTORS_KEPT = 16
+_LARGEST = float(np.finfo(np.float32).max)
+_THEIRS = (Exception, SystemExit)
+"""What foreign code may raise: an environment that calls `sys.exit` must not end the run as if done."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,18 @@ class Job:
     """Who acts: index into the actors of the run, and the episode's source."""
     max_steps: int | None = None
     """Cut the episode after this many steps, or None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay(Job):
+    """Recorded actions to execute again; ``seed`` is the argument of the reset, and nobody acts."""
+
+    actions: np.ndarray
+    """float32 [T, A]."""
+    sim_init: np.ndarray | None = None
+    """State of the simulator to start from, float64 [S]; None: from where the reset leads."""
+    model: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_ARRAYS)
+    """Changes to the simulator's model that belong to that state."""
 
 
 class Recorder:
@@ -51,7 +67,10 @@ class Recorder:
 
         Raises:
             RunError: the environment or the policy failed, or gave what is not a number.
+            DatasetError: a start state that is not the simulator's.
         """
+        if isinstance(job, Replay):
+            return replayed(self._simulation, job)
         return _Recording(self._simulation, self._load(spec), job, self._sim_state).run()
 
     def close(self) -> None:
@@ -97,7 +116,7 @@ class _Recording:
     def _reset(self) -> np.ndarray:
         try:
             return self._simulation.reset(self._seed)
-        except Exception as error:
+        except _THEIRS as error:
             raise self._env_failed(error) from error
 
     def _start(self) -> Act:
@@ -107,15 +126,15 @@ class _Recording:
             )
         except AwacError:
             raise
-        except Exception as error:
+        except _THEIRS as error:
             raise self._policy_failed(f"raised {type(error).__name__}: {error}") from error
 
     def _step(self, action: np.ndarray) -> Step:
         try:
             step = self._simulation.step(action)
-        except Exception as error:
+        except _THEIRS as error:
             raise self._env_failed(error) from error
-        if not np.isfinite(step.reward):
+        if not abs(step.reward) <= _LARGEST:  # NaN is not <= anything
             raise RunError(
                 f"{self._where}, step {len(self._steps)}: the environment's reward is {step.reward}",
                 hint=self._again,
@@ -123,6 +142,12 @@ class _Recording:
         return step
 
     def _observe(self, observation: np.ndarray) -> None:
+        if len(observation) != self._simulation.observation_dim:
+            raise RunError(
+                f"{self._where}, step {len(self._observations)}: the environment's observation has "
+                f"{len(observation)} numbers, its space has {self._simulation.observation_dim}",
+                hint=self._again,
+            )
         if not np.isfinite(observation).all():
             raise RunError(
                 f"{self._where}, step {len(self._observations)}: the environment's observation is not finite "
@@ -136,7 +161,7 @@ class _Recording:
     def _action(self, act: Act) -> np.ndarray:
         try:
             action = np.asarray(act(self._observations[-1]))
-        except Exception as error:
+        except _THEIRS as error:
             raise self._policy_failed(f"raised {type(error).__name__}: {error}") from error
         shape = self._simulation.low.shape
         if action.shape != shape or action.dtype.kind not in "fiu":
@@ -145,7 +170,7 @@ class _Recording:
             raise self._policy_failed(f"gave {action.tolist()}")
         return action
 
-    def _env_failed(self, error: Exception) -> RunError:
+    def _env_failed(self, error: BaseException) -> RunError:
         return RunError(
             f"{self._where}, step {len(self._steps)}: the environment raised {type(error).__name__}: {error}",
             hint=self._again,

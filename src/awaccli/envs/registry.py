@@ -115,6 +115,21 @@ def resolve_task(
     return spec.model_copy(update=changes)
 
 
+def task_text(spec: TaskSpec) -> str | None:
+    """Return the text that ``resolve_task`` makes ``spec`` from, its other arguments aside, or None.
+
+    Imports nothing: a recorded task may name any package.
+    """
+    env_id = spec.env_id or ""
+    given = spec.model_dump(include={"kwargs", "horizon", "obs_keys", "success_key"})
+    if spec.name in _TASKS and _TASKS[spec.name][0].model_copy(update=given) == spec:
+        return spec.name
+    other = TaskSpec(name=_file_name(env_id), env_id=spec.env_id, module=spec.module, **given)
+    if spec.env_id is None or other != spec:
+        return None
+    return f"{spec.module}:{env_id}" if spec.module else env_id
+
+
 def _named(text: str) -> TaskSpec:
     if text in _TASKS:
         return _TASKS[text][0]

@@ -24,13 +24,17 @@ class Rollouts:
         task: what to roll out.
         workers: processes that step environments; 1 is this very process.
         sim_state: simulator state to keep: none, at the start of every episode, or at every step.
+        timeout_s: seconds after which an episode in a worker counts as hung; 0: never. What runs in this very
+            process cannot be watched from it.
     """
 
-    def __init__(self, task: TaskSpec, *, workers: int, sim_state: SimState = "none") -> None:
+    def __init__(
+        self, task: TaskSpec, *, workers: int, sim_state: SimState = "none", timeout_s: float = 0.0
+    ) -> None:
         self._task = task
         self._sim_state: SimState = sim_state
         self._recorder: Recorder | None = None
-        self._pool = WorkerPool(task, workers, sim_state) if workers > 1 else None
+        self._pool = WorkerPool(task, workers, sim_state, timeout_s=timeout_s) if workers > 1 else None
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +68,7 @@ class Rollouts:
 
         Raises:
             CheckpointError, UsageError: an actor does not load.
-            RunError: an environment or policy failed, or a worker died.
+            RunError: an environment or policy failed, or a worker died or hung.
         """
         if self._pool is None:
             for job in jobs:

@@ -45,6 +45,7 @@ class Simulation:
         self._env = _make(task)
         inner: Any = self._env.unwrapped
         self._layout = _observation_layout(task, self._env.observation_space)
+        self.observation_dim = sum(size for _, size in self._layout)
         self._keys = task.obs_keys
         self.low, self.high = _action_bounds(task, self._env.action_space)
         self.task = task.model_copy(update={"horizon": task.horizon or _registered_horizon(task)})
@@ -61,7 +62,7 @@ class Simulation:
         hand = find_hand(task.env_id)
         return TaskFacts(
             spec=task,
-            observation_dim=sum(size for _, size in self._layout),
+            observation_dim=self.observation_dim,
             action_dim=len(self.low),
             observation_layout=self._layout,
             action_low=tuple(self.low.tolist()),
@@ -127,7 +128,7 @@ def _make(task: TaskSpec) -> gym.Env[Any, Any]:
         ) from error
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise UsageError(f"task `{task.name}` needs a package that is missing: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         given = f" with {task.kwargs}" if task.kwargs else ""
         raise UsageError(
             f"task `{task.name}`: cannot make `{task.env_id}`{given}: {type(error).__name__}: {error}",

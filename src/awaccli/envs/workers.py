@@ -10,6 +10,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -28,6 +30,8 @@ AHEAD_PER_WORKER = 2
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 _PATIENCE_S = 2.0
+_GRACE_S = 0.01
+"""Added to a wait, so that what was waited for is over after it."""
 
 
 @dataclass(eq=False)
@@ -35,16 +39,22 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     jobs: dict[int, Job] = field(default_factory=dict)
-    """Handed over and not answered yet, by ticket."""
+    """Handed over and not answered yet, by ticket; it works on the first."""
+    busy_since_s: float = 0.0
+    """When it was seen to begin with the first of its jobs, on the monotonic clock."""
 
 
 class WorkerPool:
-    """Workers of one task, started when first needed and kept until closed."""
+    """Workers of one task, started when first needed and kept until closed.
 
-    def __init__(self, task: TaskSpec, count: int, sim_state: SimState) -> None:
+    A worker that has worked on one episode for ``timeout_s`` seconds (0: for ever) counts as hung.
+    """
+
+    def __init__(self, task: TaskSpec, count: int, sim_state: SimState, *, timeout_s: float) -> None:
         self._task = task
         self._count = count
         self._sim_state = sim_state
+        self._timeout_s = timeout_s or float("inf")
         self._workers: list[_Worker] = []
         self._next_ticket = 0
         self._answers: dict[int, Episode | Exception | None] = {}
@@ -65,6 +75,8 @@ class WorkerPool:
         ticket = self._next_ticket
         self._next_ticket += 1
         worker = self._least_busy()
+        if not worker.jobs:
+            worker.busy_since_s = time.monotonic()
         worker.jobs[ticket] = job
         self._answers[ticket] = None
         try:
@@ -77,7 +89,7 @@ class WorkerPool:
         """Wait for the episode of a ticket.
 
         Raises:
-            AwacError: what the worker raised, or RunError if a worker died.
+            AwacError: what the worker raised, or RunError if a worker died or hung.
         """
         while self._answers[ticket] is None:
             self._receive()
@@ -108,22 +120,46 @@ class WorkerPool:
         worker = min(self._workers, key=lambda worker: len(worker.jobs), default=None)
         if worker is None or (worker.jobs and len(self._workers) < self._count):
             worker = _start()
-            worker.connection.send((self._task, self._sim_state))
             self._workers.append(worker)
+            try:
+                worker.connection.send((self._task, self._sim_state))
+            except OSError as error:
+                raise self._lost(worker) from error
         return worker
 
     def _receive(self) -> None:
-        """Take the answers that are there, at least one."""
+        """Take the answers that are there, or wait for one."""
         by_connection = {worker.connection: worker for worker in self._workers}
-        for connection in wait(list(by_connection)):
-            worker = by_connection[connection]  # type: ignore[index]
+        ready = wait(list(by_connection), self._patience_s())
+        for connection in ready:
+            worker = by_connection.pop(connection)  # type: ignore[call-overload]
             try:
                 ticket, answer = worker.connection.recv()
             except (EOFError, OSError) as error:
                 raise self._lost(worker) from error
             del worker.jobs[ticket]
+            worker.busy_since_s = time.monotonic()
             if ticket in self._answers:
                 self._answers[ticket] = answer
+        for worker in by_connection.values():
+            if worker.jobs and time.monotonic() - worker.busy_since_s > self._timeout_s:
+                raise self._hung(worker)
+
+    def _patience_s(self) -> float | None:
+        """Return how long the first worker to be late has left, or None where none can be."""
+        left_s = min(worker.busy_since_s for worker in self._workers if worker.jobs) + self._timeout_s
+        return None if left_s == float("inf") else max(0.0, left_s - time.monotonic()) + _GRACE_S
+
+    def _hung(self, worker: _Worker) -> RunError:
+        """Say which episode does not end; end all workers, this one by force."""
+        worker.process.kill()
+        self.close()
+        job = next(iter(worker.jobs.values()))
+        return RunError(
+            f"task `{self._task.name}`, episode {job.index}: no answer for {self._timeout_s:g} s; "
+            "its worker process was killed",
+            hint="repeat the command with --resume; if episodes may take longer: --episode-timeout 1h",
+        )
 
     def _lost(self, worker: _Worker) -> RunError:
         """Say which episode took a worker down; end the others, so that the next run starts afresh."""
@@ -151,7 +187,7 @@ def _start() -> _Worker:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "awaccli.envs.worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "awaccli.envs.worker", str(theirs.fileno()), _owner()],
             env=environment,
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
@@ -161,3 +197,8 @@ def _start() -> _Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
     return _Worker(process, ours)
+
+
+def _owner() -> str:
+    """Return the process that a new worker shall not outlive; 0 where that would be a mere thread."""
+    return str(os.getpid()) if threading.current_thread() is threading.main_thread() else "0"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, Outcome, Rate, open_evaluation, outcome_of
+from awaccli.data.offline_evaluation import Estimate, OfflineEvaluation
 from awaccli.data.schema import Source
 from awaccli.errors import InputError
 from awaccli.reports.kind import kind_of
@@ -60,6 +61,30 @@ def evaluation_text(evaluation: Evaluation) -> str:
             f"checkpoint                {evaluation.checkpoint}",
         ]
     )
+
+
+def offline_text(found: OfflineEvaluation) -> str:
+    """Return an evaluation on data alone as lines that a person reads."""
+    lines = [
+        f"{found.algo}, {found.updates} updates, {found.env_steps} environment steps, on data alone",
+        f"{found.episodes} episodes, {found.steps} steps; means over episodes with 95 % bootstrap intervals",
+        f"negative log likelihood   {_estimate_text(found.nll)} per step",
+    ]
+    if found.td_error and found.q_mean:
+        lines.append(f"TD error                  {_estimate_text(found.td_error)}")
+        lines.append(f"Q of the recorded actions {_estimate_text(found.q_mean)}")
+    if fitted := found.fitted_q:
+        lines += [
+            f"fitted Q of the policy    {_estimate_text(fitted.value)}",
+            f"return of the recording   {_estimate_text(fitted.behaviour)}, from the same states, discounted",
+            f"Bellman error             {fitted.bellman_error:.3g} after {fitted.updates} updates",
+            f"note: {fitted.caveat}",
+        ]
+    return "\n".join([*lines, f"checkpoint                {found.checkpoint}"])
+
+
+def _estimate_text(estimate: Estimate) -> str:
+    return f"{estimate.mean:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
 def comparison(paths: Sequence[Path]) -> list[Row]:

@@ -16,6 +16,7 @@ from awaccli.data.writer import Writer, commit_dataset
 from awaccli.envs.acting import ActorSpec, load_actor
 from awaccli.envs.rollout import Job, Rollouts
 from awaccli.envs.simulation import describe
+from awaccli.envs.trust import require_trusted
 from awaccli.episode import NO_ARRAYS, Episode
 from awaccli.errors import DatasetError
 from awaccli.protocols import SILENT, Reporter
@@ -46,7 +47,7 @@ def bc_rollout(
         AwacError: demos without a simulator, an output that exists, a failed run, an interrupt.
     """
     execution = execution or Execution()
-    recipe = bc_rollout_recipe(demos, settings, seed=seed)
+    recipe = planned(demos, settings, seed=seed, execution=execution)
     check_free(out, recipe, existing)
     clones = [
         pretrain(
@@ -68,6 +69,18 @@ def bc_rollout(
                 demos, clones, settings.rollout, target, recipe=recipe, execution=execution, report=report
             )
     return open_dataset(out)
+
+
+def planned(demos: Dataset, settings: Settings, *, seed: int, execution: Execution) -> Recipe:
+    """Return the recipe of a run, having checked that its environment is free of doubt or trusted.
+
+    Raises:
+        DatasetError: demos without a simulator.
+        InputError: their environment could run code, and ``execution`` does not trust it.
+    """
+    recipe = bc_rollout_recipe(demos, settings, seed=seed)
+    require_trusted(demos.task.spec, demos.path, trust_env=execution.trust_env)
+    return recipe
 
 
 def bc_rollout_recipe(demos: Dataset, settings: Settings, *, seed: int) -> Recipe:
@@ -123,7 +136,12 @@ def _roll_out(
     sim_state = settings.sim_state if demos.has_simulator_state or not n_demos else "none"
     with (
         Writer(target.payload, header, resume=target.resuming) as writer,
-        Rollouts(facts.spec, workers=execution.workers, sim_state=sim_state) as rollouts,
+        Rollouts(
+            facts.spec,
+            workers=execution.workers,
+            sim_state=sim_state,
+            timeout_s=execution.episode_timeout_s,
+        ) as rollouts,
     ):
         for episode in demos.between(writer.n_episodes, n_demos):
             writer.append(_plain(episode))

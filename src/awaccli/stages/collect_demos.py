@@ -149,7 +149,12 @@ def _collect(
     attempts = settings.max_attempts or _ATTEMPTS_PER_EPISODE * settings.episodes
     with (
         Writer(target.payload, header, resume=target.resuming) as writer,
-        Rollouts(facts.spec, workers=execution.workers, sim_state=settings.sim_state) as rollouts,
+        Rollouts(
+            facts.spec,
+            workers=execution.workers,
+            sim_state=settings.sim_state,
+            timeout_s=execution.episode_timeout_s,
+        ) as rollouts,
     ):
         first = _next_attempt(writer, recipe.seed, attempts)
         jobs = (Job(index, recipe.seed, _PHASE) for index in range(first, attempts))

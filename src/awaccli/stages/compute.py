@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from awaccli.config.settings import Execution
+from awaccli.data.buffer import Memory
 from awaccli.errors import UsageError
 
 
@@ -28,6 +32,27 @@ def prepare(execution: Execution) -> str:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device `{name}` is not available here", hint="use --device cpu") from error
     return name
+
+
+def memory_of(execution: Execution) -> Memory:
+    """Return how much memory training rows may take, and where they are mapped from if they need more."""
+    cache = Path(execution.cache) if execution.cache else Path.home() / ".cache" / "awac" / "rows"
+    return Memory(execution.max_memory_bytes or _free_bytes() // 2, cache)
+
+
+def _free_bytes() -> int:
+    """Return the memory that this process could still get, going by the system and its control group."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        limit, used = (
+            (group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current")
+        )
+        free = min(free, max(0, int(limit) - int(used)))
+    return free
 
 
 def to_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from awaccli.data.evaluation import Evaluation, open_evaluation, outcome
 from awaccli.envs.acting import ActorSpec, load_actor
 from awaccli.envs.rollout import Job, Rollouts
 from awaccli.envs.simulation import describe
+from awaccli.envs.trust import require_trusted
 from awaccli.episode import Episode
 from awaccli.errors import CheckpointError, InterruptedRunError
 from awaccli.protocols import SILENT, Reporter
@@ -47,7 +48,7 @@ def evaluate(
         AwacError: no simulator for the task, sizes that do not fit, an output that exists, a failed run.
     """
     execution = execution or Execution()
-    facts = describe(task_of(checkpoint, task))
+    facts = describe(task_of(checkpoint, task, execution))
     recipe = evaluate_recipe(checkpoint, settings, facts.spec, seed=seed)
     if out is None:
         return _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
@@ -74,21 +75,29 @@ def evaluate_recipe(
 
 
 def planned(
-    checkpoint: Checkpoint, settings: EvaluateSettings, task: TaskSpec | None, *, seed: int
+    checkpoint: Checkpoint,
+    settings: EvaluateSettings,
+    task: TaskSpec | None,
+    *,
+    seed: int,
+    execution: Execution,
 ) -> Recipe:
     """Return the recipe of a run, having checked that the policy fits the task; for dry runs."""
-    facts = describe(task_of(checkpoint, task))
+    facts = describe(task_of(checkpoint, task, execution))
     load_actor(_actor(checkpoint, settings), facts)
     return evaluate_recipe(checkpoint, settings, facts.spec, seed=seed)
 
 
-def task_of(checkpoint: Checkpoint, task: TaskSpec | None) -> TaskSpec:
+def task_of(checkpoint: Checkpoint, task: TaskSpec | None, execution: Execution) -> TaskSpec:
     """Return the task to measure on: ``task``, or the checkpoint's own.
 
     Raises:
         CheckpointError: neither has a simulator.
+        InputError: the checkpoint's own could run code, and ``execution`` does not trust it.
     """
     spec = task or checkpoint.manifest.task
+    if task is None and spec is not None:
+        require_trusted(spec, checkpoint.path, trust_env=execution.trust_env)
     if spec is None or spec.env_id is None:
         raise CheckpointError(
             f"`{checkpoint.path}` was trained on a task without a simulator", hint="name one with --task"
@@ -106,7 +115,7 @@ def _measure(
     report: Reporter,
 ) -> Evaluation:
     actor = _actor(checkpoint, settings)
-    with Rollouts(facts.spec, workers=execution.workers) as rollouts:
+    with Rollouts(facts.spec, workers=execution.workers, timeout_s=execution.episode_timeout_s) as rollouts:
         done = evaluation_episodes(rollouts, actor, episodes=settings.episodes, seed=seed, report=report)
     return Evaluation(
         checkpoint=checkpoint.id,
@@ -180,7 +189,9 @@ class PeriodicEvaluation:
         if execution.eval_every and facts.spec.env_id is None:
             report.note("no simulator for this task: evaluations during training are left out")
         elif execution.eval_every:
-            self._rollouts = Rollouts(facts.spec, workers=execution.workers)
+            self._rollouts = Rollouts(
+                facts.spec, workers=execution.workers, timeout_s=execution.episode_timeout_s
+            )
 
     def __enter__(self) -> Self:
         if self._rollouts:

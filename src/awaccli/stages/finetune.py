@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +22,14 @@ from awaccli.config.settings import Execution, FinetuneSettings, Settings
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.envs.simulation import describe
+from awaccli.envs.trust import require_trusted
 from awaccli.errors import DatasetError, UsageError
 from awaccli.protocols import SILENT, Reporter
-from awaccli.stages.compute import prepare
+from awaccli.stages.compute import memory_of, prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import build_buffer, build_learner, load_learner, used_settings
 from awaccli.stages.online import OnlineRounds
+from awaccli.stages.recording import Parents
 from awaccli.stages.training import Training
 
 VERSION = 1
@@ -83,9 +84,9 @@ def finetune(
     execution = execution or Execution()
     online_out = online_out or default_online_path(out)
     recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
-    with ExitStack() as stack:
-        known = ancestors_of([checkpoint.manifest, *(dataset.sealed() for dataset in data.all)])
-        target = stack.enter_context(claimed(out, recipe, existing, ancestors=known))
+    _require_trusted_task(data, settings, execution)
+    known = ancestors_of([checkpoint.manifest, *(dataset.sealed() for dataset in data.all)])
+    with claimed(out, recipe, existing, ancestors=known) as target:
         if target.finished:
             return open_checkpoint(out)
         if settings.finetune.env_steps:
@@ -96,9 +97,9 @@ def finetune(
         with PeriodicEvaluation(facts, target.scratch, execution, seed=seed, report=report) as evaluation:
             if settings.finetune.env_steps:
                 log_recipe = online_recipe(recipe)
-                log = stack.enter_context(claimed(online_out, log_recipe, existing, ancestors=known))
-                rounds = OnlineRounds(training, checkpoint, facts, settings.finetune, target, log)
-                rounds.run(log_recipe, evaluation, report)
+                with claimed(online_out, log_recipe, existing, ancestors=known) as log:
+                    rounds = OnlineRounds(training, checkpoint, facts, settings.finetune, target, log)
+                    rounds.run(log_recipe, _parents(checkpoint, data), evaluation, report)
                 gained.append(open_dataset(online_out))
             else:
                 _update_only(training, checkpoint, settings, target, evaluation, report)
@@ -167,14 +168,26 @@ def planned(
     online_out: Path,
     *,
     seed: int,
+    execution: Execution,
     existing: Existing,
 ) -> Recipe:
     """Return the recipe of a run, having checked its environment and where its episodes go; for dry runs."""
     recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
+    _require_trusted_task(data, settings, execution)
     if settings.finetune.env_steps:
         describe(common_task(data.all).spec)
         _check_online(out, online_out, recipe, existing)
     return recipe
+
+
+def _require_trusted_task(data: TrainingData, settings: Settings, execution: Execution) -> None:
+    """Check the environment that is stepped to collect or to evaluate, if there is one.
+
+    Raises:
+        InputError: it could run code, and ``execution`` does not trust it.
+    """
+    if settings.finetune.env_steps or execution.eval_every:
+        require_trusted(data.all[0].task.spec, data.all[0].path, trust_env=execution.trust_env)
 
 
 def _check_online(out: Path, online_out: Path, recipe: Recipe, existing: Existing) -> None:
@@ -201,7 +214,14 @@ def _make_training(
     algo, plan = checkpoint.content.algo, settings.finetune
     online_settings = _offline_start_over(settings, checkpoint.content.updates)
     learner = build_learner(algo, online_settings, data.offline, seed=seed, device=device)
-    buffer = build_buffer(algo, online_settings, data.offline, capacity=plan.capacity, device=device)
+    buffer = build_buffer(
+        algo,
+        online_settings,
+        data.offline,
+        capacity=plan.capacity,
+        device=device,
+        memory=memory_of(execution),
+    )
     for dataset in data.online:
         buffer.extend(list(dataset))
     training = Training(
@@ -227,6 +247,13 @@ def _offline_start_over(settings: Settings, updates: int) -> Settings:
     """The first offline updates are over, even where fewer were made than they would have been."""
     begun = {name: min(getattr(settings.awac, name), updates) for name in ("bc_updates", "return_updates")}
     return settings.model_copy(update={"awac": settings.awac.model_copy(update=begun)})
+
+
+def _parents(checkpoint: Checkpoint, data: TrainingData) -> Parents:
+    return [
+        (checkpoint.path, checkpoint.manifest),
+        *((dataset.path, dataset.sealed()) for dataset in data.all),
+    ]
 
 
 def _update_only(
@@ -267,10 +294,7 @@ def _commit(
         ),
         task=checkpoint.manifest.task,
         recipe=recipe,
-        parents=[
-            (checkpoint.path, checkpoint.manifest),
-            *((dataset.path, dataset.sealed()) for dataset in everything.all),
-        ],
+        parents=_parents(checkpoint, everything),
         clock=training.clock,
         target=target.path,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from awaccli.algorithms.make import ObservationStatistics, make_learner
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.config.settings import Settings
-from awaccli.data.buffer import ReplayBuffer, common_task
+from awaccli.data.buffer import Memory, ReplayBuffer, common_task
 from awaccli.data.dataset import Dataset
 from awaccli.data.statistics import Statistics
 from awaccli.data.transitions import ActionScale
@@ -46,7 +46,13 @@ def load_learner(checkpoint: Checkpoint, learner: Learner, device: str) -> Learn
 
 
 def build_buffer(
-    algo: str, settings: Settings, data: Sequence[Dataset], *, capacity: int, device: str
+    algo: str,
+    settings: Settings,
+    data: Sequence[Dataset],
+    *,
+    capacity: int,
+    device: str,
+    memory: Memory | None = None,
 ) -> ReplayBuffer:
     """Load datasets as transitions with the returns that the algorithm's settings ask for.
 
@@ -66,6 +72,7 @@ def build_buffer(
         reward_floor=facts.reward_range[0] if facts.reward_range else None,
         capacity=capacity,
         device=device,
+        memory=memory,
     )
 
 

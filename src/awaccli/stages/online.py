@@ -28,6 +28,7 @@ from awaccli.episode import Episode
 from awaccli.errors import DatasetError
 from awaccli.protocols import Reporter
 from awaccli.stages.evaluate import PeriodicEvaluation
+from awaccli.stages.recording import Parents
 from awaccli.stages.training import Training
 
 
@@ -78,8 +79,8 @@ class OnlineRounds:
         counted = max(0, self.steps - self.plan.warmup_steps)
         return self.checkpoint.content.updates + math.floor(self.plan.utd * counted)
 
-    def run(self, recipe: Recipe, evaluation: PeriodicEvaluation, report: Reporter) -> None:
-        """Do all rounds and commit the online dataset.
+    def run(self, recipe: Recipe, parents: Parents, evaluation: PeriodicEvaluation, report: Reporter) -> None:
+        """Do all rounds and commit the online dataset, made by ``recipe`` from ``parents``.
 
         Raises:
             RunError: the environment, the policy or a loss failed; what was logged is kept.
@@ -97,7 +98,6 @@ class OnlineRounds:
                         break
                     self._learn_from(self._next_round(log, report))
             if log.writer is not None:
-                parents = [(self.checkpoint.path, self.checkpoint.manifest)]
                 commit_dataset(
                     self.log_target, log.writer, recipe=recipe, parents=parents, clock=self.training.clock
                 )
@@ -112,10 +112,15 @@ class OnlineRounds:
             kind="policy", name=self.checkpoint.path.name, id=self.checkpoint.id, actions="sample"
         )
         header = Header(task=facts, sources=(source,))
-        workers = self.training.execution.workers
+        execution = self.training.execution
         with (
             Writer(self.log_target.payload, header, resume=self.log_target.resuming) as writer,
-            Rollouts(facts.spec, workers=workers, sim_state="init") as rollouts,
+            Rollouts(
+                facts.spec,
+                workers=execution.workers,
+                sim_state="init",
+                timeout_s=execution.episode_timeout_s,
+            ) as rollouts,
         ):
             known = list(writer.dataset()) if writer.n_episodes else []
             yield Log(known, writer, rollouts)

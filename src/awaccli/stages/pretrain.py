@@ -19,8 +19,9 @@ from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, Settings
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset
+from awaccli.envs.trust import require_trusted
 from awaccli.protocols import SILENT, Reporter
-from awaccli.stages.compute import prepare
+from awaccli.stages.compute import memory_of, prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import build_buffer, build_learner, used_settings
 from awaccli.stages.training import Training
@@ -46,6 +47,7 @@ def pretrain(
     """
     execution = execution or Execution()
     recipe = pretrain_recipe(data, settings, algo=algo, seed=seed)
+    require_trusted_task(data, execution)
     ancestors = ancestors_of(dataset.sealed() for dataset in data)
     with claimed(out, recipe, existing, ancestors=ancestors) as target:
         if not target.finished:
@@ -66,6 +68,16 @@ def pretrain_recipe(data: Sequence[Dataset], settings: Settings, *, algo: str, s
     )
 
 
+def require_trusted_task(data: Sequence[Dataset], execution: Execution) -> None:
+    """Check the environment that evaluations during training make, if there are any.
+
+    Raises:
+        InputError: it could run code, and ``execution`` does not trust it.
+    """
+    if execution.eval_every:
+        require_trusted(data[0].task.spec, data[0].path, trust_env=execution.trust_env)
+
+
 def _train(
     data: Sequence[Dataset],
     settings: Settings,
@@ -81,7 +93,7 @@ def _train(
     schedule = settings.bc if algo == "bc" else settings.pretrain
     training = Training(
         learner=build_learner(algo, settings, data, seed=recipe.seed, device=device),
-        buffer=build_buffer(algo, settings, data, capacity=1, device=device),
+        buffer=build_buffer(algo, settings, data, capacity=1, device=device, memory=memory_of(execution)),
         phase="offline",
         seed=recipe.seed,
         batch_size=schedule.batch_size,

@@ -20,7 +20,7 @@ from awaccli.artifacts.tensors import read_arrays, write_arrays
 from awaccli.config.settings import Execution
 from awaccli.data.buffer import ReplayBuffer
 from awaccli.episode import Episode
-from awaccli.errors import InterruptedRunError, RunError
+from awaccli.errors import CheckpointError, InterruptedRunError, RunError
 from awaccli.protocols import Batch, Learner, PolicyWeights, Progress, Reporter
 from awaccli.seeding import stream
 from awaccli.stages.compute import to_arrays, to_tensors
@@ -187,7 +187,7 @@ class Training:
         for leftover in scratch.glob("policy-*.safetensors"):
             leftover.unlink()
         if (scratch / SNAPSHOT).is_file():
-            arrays, facts = read_arrays(scratch / SNAPSHOT)
+            arrays, facts = _read_snapshot(scratch / SNAPSHOT)
             self.learner.load(to_tensors(arrays, self.device))
             self.updates, self.env_steps = facts["updates"], facts["env_steps"]
             self._kept = self.updates
@@ -207,3 +207,13 @@ class Training:
                 f"stopped after {self.updates} updates; `{scratch}` keeps them",
                 hint="repeat the command with --resume to go on",
             )
+
+
+def _read_snapshot(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        return read_arrays(path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            str(error),
+            hint=f"rm {path}, then --resume learns again from the first update; no episode is lost by that",
+        ) from error

@@ -14,14 +14,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from awaccli.artifacts.containment import own_size_bytes
 from awaccli.artifacts.manifest import read_manifest
 from awaccli.errors import DatasetError
 
 ATTRIBUTE = "awac"
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
+MAX_RANK = 8
 MAX_FIELD_BYTES = 64 << 30
+CHUNK_BYTES = 1 << 20
+"""Of a piece that is stored, read and compressed at once, unless it is asked for otherwise."""
 MAX_CHUNK_BYTES = 256 << 20
-MAX_JSON_BYTES = 256 << 20
+FREE_BYTES = 256 << 20
+MAX_RATIO = 500
+"""Arrays may unpack to ``FREE_BYTES``, or to this many times what the dataset takes on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,11 @@ class FieldInfo:
     """Rows first."""
     chunks: tuple[int, ...]
     """Shape of the pieces it is read in; the shape itself where it is in one piece."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all rows in memory."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 class Store(Protocol):
@@ -72,11 +83,11 @@ def open_store(path: Path) -> Store:
         DatasetError: another kind of artifact, or a damaged file.
     """
     if (path / "zarr.json").is_file():
-        from awaccli.data.stores.zarr import ZarrStore
+        from awaccli.data.stores.zarr_store import ZarrStore
 
         return ZarrStore(path)
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
-        from awaccli.data.stores.hdf5 import Hdf5Store
+        from awaccli.data.stores.hdf5_store import Hdf5Store
 
         return Hdf5Store(path)
     kind = read_manifest(path).kind
@@ -89,6 +100,29 @@ def open_store(path: Path) -> Store:
     )
 
 
+class Allowance:
+    """How much a dataset may unpack to: generous for what people record, too little for a bomb."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stored_bytes = own_size_bytes(path)
+        self._spent: dict[str, int] = {}
+
+    def spend(self, name: str, info: FieldInfo) -> None:
+        """Count a field that is about to be read.
+
+        Raises:
+            DatasetError: all fields so far declare too much for what is stored.
+        """
+        self._spent[name] = info.size_bytes
+        total, limit = sum(self._spent.values()), max(FREE_BYTES, MAX_RATIO * self._stored_bytes)
+        if total > limit:
+            raise DatasetError(
+                f"`{self._path}`: {name} makes it unpack to {total} bytes, of {self._stored_bytes} stored",
+                hint=f"expected at most {limit}; the file is damaged or hostile",
+            )
+
+
 def require_within_limits(path: Path, name: str, info: FieldInfo) -> None:
     """Refuse a field that declares more than any honest dataset holds.
 
@@ -96,12 +130,12 @@ def require_within_limits(path: Path, name: str, info: FieldInfo) -> None:
         DatasetError: an unknown dtype, a negative size, or too many bytes.
     """
     dtype = np.dtype(info.dtype)
-    if dtype.kind not in "biuf" or not info.shape:
-        raise DatasetError(f"`{path}`: {name} has dtype {info.dtype} and shape {info.shape}")
+    if dtype.kind not in "biuf" or not 1 <= len(info.shape) <= MAX_RANK:
+        raise DatasetError(f"`{path}`: {name} has dtype {info.dtype} and {len(info.shape)} axes")
     if min(info.shape) < 0 or len(info.chunks) != len(info.shape) or min(info.chunks) < 1:
         raise DatasetError(f"`{path}`: {name} declares shape {info.shape} in chunks of {info.chunks}")
-    for limit, shape in ((MAX_FIELD_BYTES, info.shape), (MAX_CHUNK_BYTES, info.chunks)):
-        size_bytes = math.prod(shape) * dtype.itemsize
+    chunk_bytes = math.prod(info.chunks) * dtype.itemsize
+    for limit, size_bytes in ((MAX_FIELD_BYTES, info.size_bytes), (MAX_CHUNK_BYTES, chunk_bytes)):
         if size_bytes > limit:
             raise DatasetError(
                 f"`{path}`: {name} declares {size_bytes} bytes at once",
@@ -109,6 +143,27 @@ def require_within_limits(path: Path, name: str, info: FieldInfo) -> None:
             )
 
 
-def chunk_rows(row_bytes: int) -> int:
-    """Return how many rows make a chunk of about 1 MiB."""
-    return max(1, (1 << 20) // row_bytes)
+def require_rows(path: Path, name: str, info: FieldInfo, stop: int) -> None:
+    """Refuse to read behind the last row.
+
+    Raises:
+        DatasetError: there are not as many.
+    """
+    if stop > info.shape[0]:
+        raise DatasetError(f"`{path}`: {name} has {info.shape[0]} rows, {stop} are committed")
+
+
+def require_booleans(path: Path, name: str, rows: np.ndarray) -> np.ndarray:
+    """Return rows as they are, unless they claim to be booleans and are not.
+
+    Raises:
+        DatasetError: a byte is neither 0 nor 1.
+    """
+    if rows.dtype == np.bool_ and (rows.view(np.uint8) > 1).any():
+        raise DatasetError(f"`{path}`: {name} holds bytes that are neither true nor false")
+    return rows
+
+
+def chunk_rows(row_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> int:
+    """Return how many rows make a chunk of about ``chunk_bytes``."""
+    return max(1, chunk_bytes // row_bytes)

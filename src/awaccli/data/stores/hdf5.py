@@ -1,81 +1,26 @@
-"""Datasets as one sealed HDF5 file, written once and never appended to."""
+"""Writing datasets as one sealed HDF5 file, once and never appended to."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from awaccli.artifacts.hdf5 import (
-    USER_BLOCK_BYTES,
-    find,
-    opened,
-    require_sealed,
-    require_stored,
-    seal,
-    text,
-)
+from awaccli.artifacts.hdf5 import seal
+from awaccli.artifacts.hdf5_reader import USER_BLOCK_BYTES
 from awaccli.artifacts.identity import canonical_json
-from awaccli.data.stores import ATTRIBUTE, FieldInfo, require_within_limits
-from awaccli.errors import DatasetError
+from awaccli.data.stores import ATTRIBUTE, FieldInfo
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _MANIFEST = "manifest"
 _CHUNKS_AT_ONCE = 16
-
-
-class Hdf5Store:
-    """Read access to a sealed HDF5 dataset."""
-
-    def __init__(self, path: Path) -> None:
-        require_sealed(path)
-        self._path = path
-
-    def attributes(self) -> Mapping[str, Any]:
-        """Return the ``awac`` object; see `Store`."""
-        try:
-            value = json.loads(self._text(ATTRIBUTE) or b"null")
-        except (ValueError, RecursionError) as error:
-            raise DatasetError(f"the header of `{self._path}` is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise DatasetError(f"`{self._path}` is not a dataset of awac: it has no `{ATTRIBUTE}` object")
-        return value
-
-    def manifest(self) -> bytes | None:
-        """Return the text of the manifest; see `Store`."""
-        return self._text(_MANIFEST)
-
-    def info(self, name: str) -> FieldInfo:
-        """Return what is declared of a field; see `Store`."""
-        with opened(self._path) as file:
-            return self._declared(self._find(file, name), name)
-
-    def read(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Return rows of a field; see `Store`."""
-        with opened(self._path) as file:
-            dataset = self._find(file, name)
-            self._declared(dataset, name)
-            require_stored(name, dataset)
-            return np.asarray(dataset[start:stop])
-
-    def _text(self, name: str) -> bytes | None:
-        with opened(self._path) as file:
-            return text(file, name)
-
-    def _find(self, file: h5py.File, name: str) -> h5py.Dataset:
-        dataset = find(file, name)
-        if dataset is None:
-            raise DatasetError(f"`{self._path}`: the field {name} is missing")
-        return dataset
-
-    def _declared(self, dataset: h5py.Dataset, name: str) -> FieldInfo:
-        shape = dataset.shape or ()
-        info = FieldInfo(dataset.dtype.str, shape, dataset.chunks or tuple(max(1, size) for size in shape))
-        require_within_limits(self._path, name, info)
-        return info
 
 
 Read = Callable[[str, int, int], np.ndarray]
@@ -93,8 +38,14 @@ def write_hdf5(
         fields: dtype, shape and chunks of each field.
         read: where the rows come from.
         manifest: its text.
+
+    Raises:
+        OSError: the disk is full, or what else the system has against it.
     """
-    with h5py.File(path, "w", libver=("v110", "v110"), userblock_size=USER_BLOCK_BYTES) as file:
+    with (
+        _failing_late(path) as raw,
+        h5py.File(raw, "w", libver=("v110", "v110"), userblock_size=USER_BLOCK_BYTES) as file,
+    ):
         for name in sorted(fields):
             info = fields[name]
             target = file.create_dataset(
@@ -107,3 +58,43 @@ def write_hdf5(
         file.create_dataset(ATTRIBUTE, data=np.frombuffer(canonical_json(header), np.uint8))
         file.create_dataset(_MANIFEST, data=np.frombuffer(manifest, np.uint8))
     seal(path)
+
+
+class _Deferred(io.FileIO):
+    """A file that keeps its first failure to itself: HDF5 and h5py cannot clean up after a failed write."""
+
+    failure: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of ``data``, or drop it once a write has failed."""
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and not self.failure:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the file's size, unless a write has failed."""
+        try:
+            return super().truncate(size) if not self.failure else size or 0
+        except OSError as error:
+            self.failure = error
+            return size or 0
+
+
+@contextmanager
+def _failing_late(path: Path) -> Iterator[_Deferred]:
+    """Open a new file for HDF5; what the system had against writing it is raised at the end.
+
+    Raises:
+        OSError: the disk is full, for instance.
+    """
+    with _Deferred(path, "w+") as file:
+        try:
+            yield file
+        finally:
+            if file.failure:
+                file.failure.filename = str(path)
+                raise file.failure

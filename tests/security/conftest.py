@@ -1,0 +1,135 @@
+"""Sound artifacts to corrupt, the command line to open them with, and a watch over what Python opens and runs."""
+
+import shutil
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "fuzz" / "toys"))
+
+import specimens
+
+from awaccli.cli import app
+from awaccli.errors import InputError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
+_RUNS = ("import", "subprocess.Popen", "os.system", "os.exec", "ctypes.dlopen", "pickle.find_class")
+_watches = []
+
+
+def _hook(event, arguments):
+    for watch in _watches:
+        watch.see(event, arguments)
+
+
+sys.addaudithook(_hook)  # it stays, so it looks for somebody who listens
+
+
+class Watch:
+    """What the interpreter was asked to open and to run."""
+
+    def __init__(self, *allowed):
+        self._allowed = [str(path.resolve()) for path in allowed]
+        self.outside, self.run = [], []
+
+    def see(self, event, arguments):
+        if event == "open" and isinstance(arguments[0], str | bytes | Path):
+            path = str(Path(arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0]).resolve())
+            inside = any(path == root or path.startswith(f"{root}/") for root in self._allowed)
+            own = path.startswith((sys.prefix, sys.base_prefix)) or path.endswith((".py", ".pyc"))
+            if not inside and not own:
+                self.outside.append(path)
+        elif event in _RUNS:
+            self.run.append((event, str(arguments[0])))
+
+
+@pytest.fixture
+def watched():
+    """``with watched(path) as watch``: nothing but what is below ``path`` is opened, no ``evil`` is run."""
+
+    @contextmanager
+    def watch(*allowed):
+        found = Watch(*allowed)
+        _watches.append(found)
+        try:
+            yield found
+        finally:
+            _watches.remove(found)
+        assert found.outside == []
+        assert [name for event, name in found.run if "evil" in name or event != "import"] == []
+
+    return watch
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """One sound artifact of each kind."""
+    folder = tmp_path_factory.mktemp("shelf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        specimens.make_dataset(folder / "x.zarr")
+        specimens.make_dataset(folder / "x.h5")
+        specimens.make_checkpoint(folder / "x.ckpt", folder / "x.zarr")
+        specimens.make_evaluation(folder / "x.json", folder / "x.ckpt")
+    return folder
+
+
+@pytest.fixture
+def take(shelf, tmp_path):
+    """``take("x.zarr")``: a copy to corrupt."""
+
+    def copy(name, as_name=None):
+        target = tmp_path / (as_name or name)
+        (shutil.copytree if (shelf / name).is_dir() else shutil.copy)(shelf / name, target)
+        return target
+
+    return copy
+
+
+class Result:
+    """How a command ended."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def refused(self, *words):
+        """Check that the input was refused: exit 3, two lines, no traceback."""
+        assert (self.code, self.out) == (3, ""), self.err
+        assert "Traceback" not in self.err
+        for word in words:
+            assert word in self.err
+        return self
+
+
+@pytest.fixture
+def awac(monkeypatch, capsys, tmp_path):
+    """Run `awac ARGUMENTS` in this process and in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["awac", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            app.main()
+        return Result(end.value.code, *capsys.readouterr())
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def refusal(read, path):
+    """Return what ``read(path)`` says when it refuses; it names the file."""
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def refuses():
+    return refusal
