@@ -1,0 +1,1 @@
+"""The checks of `awaccli.data.validate`, by subject."""
