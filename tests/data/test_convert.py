@@ -19,9 +19,9 @@ def data(recorded, make_episode):
 
 
 @given(
-    endings=st.lists(st.sampled_from(["zarr", "h5"]), min_size=2, max_size=3), chunk=st.integers(1024, 9000)
+    endings=st.lists(st.sampled_from(["zarr", "h5"]), min_size=2, max_size=2), chunk=st.integers(1024, 9000)
 )
-@settings(deadline=None, max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_there_and_back_the_id_stays(data, tmp_path_factory, endings, chunk):
     folder, copy = tmp_path_factory.mktemp("round"), data
     for number, ending in enumerate(endings):

@@ -103,8 +103,8 @@ def test_a_condition_may_speak_of_rewards_infos_and_time(data):
         "observation[3] < goal[1]": episode.observations[1:, 3] < episode.observations[1:, 4],
     }.items():
         np.testing.assert_array_equal(success_where(where, data.task).of(episode), expected)
-    with pytest.raises(UsageError, match="`positon` is not known here"):
-        success_where("positon[0] > 1", data.task).of(episode)
+    with pytest.raises(UsageError, match="`posytion` is not known here"):
+        success_where("posytion[0] > 1", data.task).of(episode)
 
 
 def test_rewards_of_another_rule_are_no_longer_binary(data):

@@ -174,6 +174,14 @@ def flipped_chunk(c):
 def without_field(c):
     path = c.sound()
     shutil.rmtree(path / "steps/success")
+    return c.reforge(path)
+
+
+def touched_up(c):
+    """Change bytes that mean nothing."""
+    path = c.sound()
+    for name in ("steps/rewards/zarr.json", "zarr.json"):
+        (path / name).write_text((path / name).read_text() + "\n")
     return path
 
 
@@ -328,6 +336,7 @@ DEFECTS = {
     "schema": (without_field, [(None, None, None)]),
     "index": (lambda c: c.edit("episodes/start", 4, 7), [("episodes/start", 4, None)]),
     "damaged-data": (flipped_chunk, [("steps/actions", episode, None) for episode in range(EPISODES)]),
+    "file-changed": (touched_up, [(None, None, None)] * 2),
     "manifest-damaged": (damaged_manifest, [(None, None, None)]),
     "id-mismatch": (lambda c: c.reforge(c.sound(), id="0" * 64), [(None, None, None)]),
     "hash-mismatch": (wrong_hash, [("episodes/sha256", 5, None)]),

@@ -88,7 +88,7 @@ def _made(stages, server, folder):
     folder = folder / "here"
     folder.mkdir()
     for words in stages.values():
-        fault_processes.awac(server, (*words, "--workers", 1), folder).succeeded()
+        fault_processes.awac(server, words, folder).succeeded()
     return folder
 
 

@@ -24,7 +24,7 @@ def killed_past_half_way(awac, inputs, folder):
         inputs(stage)
         logs = [folder.parent / f"updates-{number}" for number in (1, 2)]
         logs[0].touch()
-        words = (*TOY[stage], *extra, "--workers", 1)
+        words = (*TOY[stage], *extra)
         first = awac(*words, FAULT_UPDATES=logs[0])
         while logs[0].read_bytes().count(b"update") < after:
             time.sleep(after / 10_000)
@@ -45,7 +45,7 @@ def updates(log):
     return entries(log, "update")
 
 
-@pytest.mark.parametrize("stage", some(STAGES, "finetuned"))
+@pytest.mark.parametrize("stage", some(STAGES, "pretrained"))
 def test_with_a_given_interval(killed_past_half_way, stage, shelf, folder):
     total = 14 if stage == "pretrained" else 15
     log, again = killed_past_half_way(stage, after=8)

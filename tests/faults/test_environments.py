@@ -47,38 +47,40 @@ def mended(awac, shelf, folder):
     """Return a function that resumes a stage without the fault and checks its result."""
 
     def mend(stage, words=()):
-        awac(*(words or TOY[stage]), "--workers", 1, "--resume").succeeded()
+        awac(*(words or TOY[stage]), "--resume").succeeded()
         for path in shelf.glob(f"{stage}*"):
             assert read_manifest(folder / path.name).id == read_manifest(path).id
 
     return mend
 
 
-@pytest.mark.parametrize("kind", some(SAYS, "exit", "short", "huge-reward"))
+@pytest.mark.parametrize("kind", some(SAYS, "exit"))
 def test_an_environment_that_fails_is_named_and_earlier_episodes_are_kept(awac, folder, mended, kind):
-    run = awac(*TOY["demos"], "--workers", 1, **fault(kind, folder))
+    run = awac(*TOY["demos"], **fault(kind, folder))
     step = STEP - TRACKS_STEPS_FROM.get(kind, 0)
     run.failed(5, f"task `toy`, episode {EPISODE}, step {step}: {SAYS[kind]}", "kept for --resume")
     assert episodes_in(folder / "demos.zarr") == EPISODE
     mended("demos")
 
 
-@pytest.mark.parametrize("stage", some(PHASES, "finetuned"))
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", PHASES)
 def test_every_stage_goes_on_after_its_environment_failed(awac, folder, inputs, mended, stage):
     inputs(stage)
     episode = 1
     broken = fault("raise", folder, phase=PHASES[stage], episode=episode)
-    awac(*TOY[stage], "--workers", 1, **broken).failed(5, f"task `toy`, episode {episode}, step 1")
+    awac(*TOY[stage], **broken).failed(5, f"task `toy`, episode {episode}, step 1")
     mended(stage)
 
 
-@pytest.mark.parametrize("policy", some(POLICIES, "wrong_shape"))
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_that_fails(awac, folder, policy):
     name = f"fault_toys:{policy}"
     words = [name if word == "random" else word for word in TOY["demos"]]
-    awac(*words, "--workers", 1).failed(5, f"policy `{name}` {POLICIES[policy]} (task `toy`, episode")
+    awac(*words).failed(5, f"policy `{name}` {POLICIES[policy]} (task `toy`, episode")
     before = episodes_in(folder / "demos.zarr")
-    awac(*words, "--workers", 1, "--resume", FAULT_MENDED="1").succeeded()
+    awac(*words, "--resume", FAULT_MENDED="1").succeeded()
     assert 0 < before < episodes_in(folder / "demos.zarr") == 6
 
 
@@ -126,7 +128,8 @@ def wait_for(path):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", some(HANGS, "hang-in-c"))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", HANGS)
 def test_workers_end_with_a_killed_parent_even_where_they_hang(awac, folder, mended, kind):
     run = awac(*TOY["demos"], "--workers", 2, **fault(kind, folder))
     wait_for(folder.parent / "hung")
@@ -136,9 +139,10 @@ def test_workers_end_with_a_killed_parent_even_where_they_hang(awac, folder, men
     mended("demos")
 
 
+@pytest.mark.slow
 def test_a_hang_in_the_process_itself(awac, folder, mended):
     """Ctrl-C twice ends what hangs in Python; what hangs in compiled code needs SIGKILL. Both resume."""
-    words = (*TOY["demos"], "--workers", 1)
+    words = TOY["demos"]
     run = awac(*words, **fault("hang", folder))
     wait_for(folder.parent / "hung")
     for _ in range(2):
@@ -158,14 +162,15 @@ def test_a_hang_in_the_process_itself(awac, folder, mended):
     mended("demos")
 
 
-def test_nothing_that_was_recorded_by_chance_is_lost_or_recorded_again(awac, inputs, folder, shelf):
+@pytest.mark.parametrize("kills", some((1, 5), 1))
+def test_nothing_that_was_recorded_by_chance_is_lost_or_recorded_again(awac, inputs, folder, shelf, kills):
     """On a robot no episode comes twice: those that a kill leaves are the first of the result."""
     inputs("finetuned")
-    words = (*TOY["finetuned"], "--workers", 1)
+    words = TOY["finetuned"]
     path = folder / "finetuned-online.zarr"
     known = []
-    for round_ in range(3):
-        run = awac(*words, *(["--resume"] if round_ else []), FAULT_DICE=1, FAULT_SLOW_S=0.01)
+    for _ in range(kills):
+        run = awac(*words, "--resume", FAULT_DICE=1, FAULT_SLOW_S=0.01)
         while len(found := hashes_in(path)) <= len(known):
             time.sleep(0.005)
         run.kill()

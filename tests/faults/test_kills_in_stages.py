@@ -64,7 +64,8 @@ class Victim:
         self._look(log)
         if code:
             self.kills += 1
-            self.tally(f"{self.words[0]} {number.name}", ENDS[number][code])
+            command = " ".join(self.words[:2]) if self.words[0] == "data" else self.words[0]
+            self.tally(f"{command}, {number.name}", ENDS[number][code])
         return code == 0
 
     def _start(self, log):
@@ -92,6 +93,11 @@ class Variant:
     fresh: bool = False
     """In new interpreters: some kills fall into their start."""
 
+    def fits(self, stage):
+        """Return whether a stage has what is varied here."""
+        makes_data, steps = stage not in ("pretrained", "measured"), stage != "merged"
+        return (makes_data or not self.hdf5) and (steps or self.workers == 1)
+
     def __str__(self):
         extras = [name for name in ("hdf5", "fresh") if getattr(self, name)]
         return "-".join([self.task, f"{self.workers}-workers", *extras])
@@ -105,6 +111,7 @@ LONG = (
     Variant(task="hand"),
     Variant(task="hand", workers=2, hdf5=True),
 )
+CASES = [(stage, variant) for stage in TOY for variant in LONG if variant.fits(stage)]
 
 
 @pytest.fixture
@@ -116,7 +123,8 @@ def kill(awac, tally, inputs, folder, request):
         shelf = request.getfixturevalue(shelf)
         expected = {path.name: read_manifest(path).id for path in shelf.glob(f"{stage}*")}
         renamed = {name: name.replace(".zarr", ".h5") if variant.hdf5 else name for name in expected}
-        words = [renamed.get(word, word) for word in (*stages[stage], "--workers", variant.workers)]
+        words = [renamed.get(word, word) for word in stages[stage]]
+        words += ["--workers", variant.workers] if variant.workers > 1 else []
         words += ["--save-online", "finetuned-online.h5"] if variant.hdf5 and stage == "finetuned" else []
         rng = np.random.default_rng((SEED, *f"{stage} {variant}".encode()))
         hits, undisturbed_s = 0, None
@@ -141,7 +149,7 @@ def kill(awac, tally, inputs, folder, request):
 
 @pytest.mark.parametrize("stage", some(TOY, "finetuned"))
 def test_a_killed_stage_resumes_to_the_same_result(kill, stage):
-    kill(stage, 2, Variant())
+    kill(stage, 1, Variant())
 
 
 @pytest.mark.slow
@@ -151,9 +159,6 @@ def test_workers_die_with_their_stage(kill):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("variant", LONG, ids=str)
-@pytest.mark.parametrize("stage", TOY)
+@pytest.mark.parametrize(("stage", "variant"), CASES, ids=str)
 def test_many_kills(kill, stage, variant):
-    if variant.hdf5 and stage in ("pretrained", "measured"):
-        pytest.skip("makes no dataset")
     kill(stage, 12, variant)

@@ -207,6 +207,16 @@ def test_gaps_in_frames_and_wrong_counts_are_reported(copy):
     )
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"fps": 0}, {"fps": "fast"}, {"fps": 1e-320}, {"fps": True}, {"splits": ["train"], "fps": None}],
+)
+def test_info_that_makes_no_sense_is_not_taken(copy, nonsense):
+    _edit_info(copy, **nonsense)
+    foreign = read_lerobot(copy)
+    assert (foreign.control_dt, foreign.n_episodes) == (None, 3)
+
+
 def test_declared_splits_are_kept(copy):
     _edit_info(copy, splits={"train": "0:2", "test": "2:3", "odd": "every second"})
     found = [episode.splits for episode in read_lerobot(copy).episodes()]
@@ -266,6 +276,8 @@ NUMBERS = {"dtype": "float32", "shape": [2], "names": None}
         (_column("action", lambda table: pa.array([[1.0], [1.0, 2.0]] + [[3.0]] * 3)), "different lengths"),
         (_column("action", lambda table: pa.array([[1.0], None] + [[3.0]] * 3)), "or missing ones"),
         (_column("episode_index", lambda table: pa.array([0, 0, 1, 1, 0])), "episode 0 lie in two places"),
+        (_column("episode_index", lambda table: pa.array([0, None, 1, 1, 1])), "episode_index is float64"),
+        (_column("task_index", lambda table: pa.array([0.5] * 5)), "task_index is float64"),
         (lambda folder: (folder / "meta" / "awac.jsonl").write_text("{}\n" * 4), "the note of awac in"),
     ],
 )

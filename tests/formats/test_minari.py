@@ -179,7 +179,14 @@ def test_the_environment_in_a_folder_is_never_made(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "spec", ["[]", "nonsense", '{"id": 3, "max_episode_steps": "many"}', '{"max_episode_steps": true}']
+    "spec",
+    [
+        "[]",
+        "nonsense",
+        '{"id": 3, "max_episode_steps": "many"}',
+        '{"max_episode_steps": true}',
+        '{"max_episode_steps": -3}',
+    ],
 )
 def test_an_unreadable_environment_is_none(tmp_path, spec):
     path = shutil.copytree(FILES / "pendulum-v0", tmp_path / "x")
@@ -249,6 +256,14 @@ def test_modules_that_a_dataset_names_are_not_imported(rich):
     assert "antigravity" not in sys.modules
 
 
+@pytest.mark.parametrize("seed", ["none", -1, 2.5, [1, 2], "9" * 21, 1 << 63])
+def test_what_is_no_seed_is_none(tmp_path, seed):
+    path = shutil.copytree(FILES / "pendulum-v0", tmp_path / "x")
+    with h5py.File(path / "data" / "main_data.hdf5", "r+") as file:
+        file["episode_0"].attrs["seed"] = seed
+    assert next(read_minari(path).episodes()).seed == (seed if seed == 1 << 63 else None)
+
+
 def test_infos_that_look_like_a_state_come_back_as_infos(tmp_path, rich):
     dataset = rich()
     write_minari(dataset, tmp_path / "toy", SILENT)
@@ -290,12 +305,14 @@ def test_ids_are_such_as_minari_allows(name, identity):
     assert minari.dataset.minari_dataset.parse_dataset_id(identity)
 
 
-def test_through_the_command_line_and_back(awac, tmp_path, rich):
+def test_through_the_command_line_and_back(awac, tmp_path, rich, monkeypatch):
     dataset = rich()
     made = awac("data", "export", dataset.path, "--format", "minari", "-o", tmp_path / "toy-v7")
     assert (made.code, made.out) == (0, f"{tmp_path / 'toy-v7'}\n")
     assert "- Who acted, why episodes ended, splits and start states are in notes" in made.err
-    assert MinariDataset(tmp_path / "toy-v7" / "data").id == "toy-v7"
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    assert list(minari.list_local_datasets()) == ["toy-v7"]
+    assert minari.load_dataset("toy-v7").total_steps == dataset.n_steps
     back = awac("data", "import", tmp_path / "toy-v7", "-o", "back.zarr", "--json").json
     assert (back["format"], back["n_episodes"], back["clipped_share"]) == ("minari", 12, 0)
     again = open_dataset(Path("back.zarr"))
@@ -383,6 +400,17 @@ def test_damaged_folders_are_refused_with_their_place(tmp_path, damage, message)
         list(read_minari(path).episodes())
     assert message in str(error.value)
     assert error.value.hint
+
+
+def test_the_bounds_of_large_images_are_no_obstacle(tmp_path):
+    path = shutil.copytree(FILES / "pendulum-v0", tmp_path / "x")
+    camera = {"type": "Box", "dtype": "uint8", "shape": [400, 300, 3]}
+    camera |= {"low": [0] * 360_000, "high": [255] * 360_000}
+    state = json.loads(json.loads((path / "data" / "metadata.json").read_text())["observation_space"])
+    _with(observation_space=json.dumps({"type": "Dict", "subspaces": {"": state, "camera": camera}}))(path)
+    foreign = read_minari(path)
+    assert foreign.losses == ("Observations that are no vectors of numbers are left out: camera (Box).",)
+    assert next(foreign.episodes()).observations.shape == (7, 3)
 
 
 def test_metadata_that_count_wrongly_are_reported(tmp_path):

@@ -79,6 +79,12 @@ def test_what_robomimic_wrote_becomes_a_dataset(tmp_path):
     assert not dataset.column("steps/terminations").any()
 
 
+def test_parts_of_the_observation_can_be_chosen(tmp_path):
+    settings = ImportSettings(obs_keys=("pole",))
+    dataset = import_data(read_foreign(WRITTEN), settings, tmp_path / "pole.zarr")
+    assert dataset.task.observation_layout == (("pole", 2),)
+
+
 def _loaded(path):
     """Return demonstrations in order and the subsets, read as robomimic's loader does; check its demands."""
     with h5py.File(path, "r", swmr=True, libver="latest") as file:

@@ -12,11 +12,13 @@ sys.path.append(str(Path(__file__).parents[1] / "fuzz" / "toys"))
 
 import specimens
 
+import awaccli
 from awaccli.cli import app
 from awaccli.errors import InputError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
-_RUNS = ("import", "subprocess.Popen", "os.system", "os.exec", "ctypes.dlopen", "pickle.find_class")
+_RUNS = ("import", "subprocess.Popen", "os.system", "os.exec", "pickle.find_class")
+_OWN = (sys.prefix, sys.base_prefix, str(Path(awaccli.__file__).parent), "/proc", "/sys", "/dev/null")
 _watches = []
 
 
@@ -37,9 +39,11 @@ class Watch:
 
     def see(self, event, arguments):
         if event == "open" and isinstance(arguments[0], str | bytes | Path):
-            path = str(Path(arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0]).resolve())
+            path = str(
+                Path(arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0]).resolve()
+            )
             inside = any(path == root or path.startswith(f"{root}/") for root in self._allowed)
-            own = path.startswith((sys.prefix, sys.base_prefix)) or path.endswith((".py", ".pyc"))
+            own = path.startswith(_OWN) or path.endswith((".py", ".pyc"))
             if not inside and not own:
                 self.outside.append(path)
         elif event in _RUNS:

@@ -9,19 +9,17 @@ Folders are renamed before they are removed, so that no run takes the rest of on
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from awaccli.artifacts import disk
 from awaccli.artifacts.manifest import Ancestor, Recipe, damaged_files, read_manifest
 from awaccli.errors import InputError, OutputExistsError, UsageError
 
@@ -30,9 +28,6 @@ _BEGUN = "begun.json"
 _PAYLOAD = "payload"
 _ASIDE = "replaced"
 """Where the old artifact waits, in the scratch folder, on systems that cannot exchange it for the new one."""
-_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 
 
 class Existing(StrEnum):
@@ -78,10 +73,10 @@ class Target:
     def commit(self, source: Path | None = None) -> None:
         """Make ``source``, in ``scratch`` (default: the payload), the artifact, atomically and durably."""
         source = source or self.payload
-        _sync_tree(source)
+        disk.sync_tree(source)
         os.utime(source)
-        _swap_in(source, self.path)
-        _sync(self.path.parent)
+        disk.swap_in(source, self.path, aside=self.scratch / _ASIDE)
+        disk.sync(self.path.parent)
         _drop(self.scratch)
 
 
@@ -113,7 +108,7 @@ def claimed(
         UsageError: the folder does not exist or cannot be written.
     """
     _require_writable(path)
-    with _locked(path), _named_in_errors(part_of(path)):
+    with disk.locked(path), disk.named_in_errors(part_of(path)):
         _recover(path)
         target = _resolve(path, recipe, existing)
         if target.finished:
@@ -140,7 +135,7 @@ def taken_over(path: Path) -> Iterator[Target]:
         UsageError: the folder cannot be written.
     """
     _require_writable(path)
-    with _locked(path), _named_in_errors(part_of(path)):
+    with disk.locked(path), disk.named_in_errors(part_of(path)):
         _recover(path)
         if path.exists():
             raise OutputExistsError(
@@ -205,7 +200,7 @@ def _recover(path: Path) -> None:
     aside = part_of(path) / _ASIDE
     if aside.exists() and not path.exists():
         aside.rename(path)
-    _remove(_trash_of(path))
+    disk.remove(_trash_of(path))
 
 
 def _tidy(target: Target, recipe: Recipe) -> None:
@@ -264,50 +259,7 @@ def _require_writable(path: Path) -> None:
     if not folder.is_dir():
         raise UsageError(f"the folder `{folder}` does not exist", hint=f"mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise _unwritable(folder)
-
-
-def _unwritable(folder: Path) -> UsageError:
-    return UsageError(f"the folder `{folder}` cannot be written", hint="choose another -o/--output")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock beside ``path`` that the kernel frees when this process dies."""
-    lock = path.with_name(f".{path.name}.lock")
-    while True:
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except (FileNotFoundError, PermissionError) as error:
-            raise _unwritable(path.absolute().parent) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise OutputExistsError(
-                f"`{path}` is being written by another process",
-                hint="wait for it, or choose another -o/--output",
-            ) from error
-        with suppress(FileNotFoundError):
-            if os.fstat(descriptor).st_ino == lock.stat().st_ino:
-                break
-        os.close(descriptor)  # the last owner removed the file between our open and our lock
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-@contextmanager
-def _named_in_errors(place: Path) -> Iterator[None]:
-    """Say where the disk was full: a write that fails does not name its file, as opening one does."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _STORAGE and error.filename is None:
-            error.filename = str(place)
-        raise
+        raise disk.unwritable(folder)
 
 
 def _drop_if_empty(scratch: Path) -> None:
@@ -319,7 +271,7 @@ def _drop(scratch: Path) -> None:
     """Remove a scratch folder, if it is there."""
     if scratch.exists():
         trash = _trash_of(scratch.with_suffix(""))
-        _remove(trash)
+        disk.remove(trash)
         scratch.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)
 
@@ -330,45 +282,3 @@ def _trash_of(path: Path) -> Path:
 
 def _holds_progress(scratch: Path) -> bool:
     return any(entry.is_file() and entry.name != _BEGUN for entry in scratch.rglob("*"))
-
-
-def _sync_tree(root: Path) -> None:
-    for path in [*root.rglob("*"), root] if root.is_dir() else [root]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _swap_in(source: Path, target: Path) -> None:
-    """Put ``source`` at ``target``; an old artifact there is exchanged in one step where the system can."""
-    if target.exists() and _exchange(source, target):
-        return  # the old one is now in the scratch folder, and goes with it
-    if target.exists():
-        target.rename(part_of(target) / _ASIDE)
-    source.rename(target)
-
-
-def _exchange(a: Path, b: Path) -> bool:
-    """Swap two paths atomically; False where the system or its file system cannot."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:
-        return False
-    if renameat2(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.EINVAL, errno.ENOSYS):
-        return False
-    raise OSError(code, os.strerror(code), str(b))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -47,21 +47,22 @@ def _require(path: Path, *, ok: bool, what: str) -> None:
 
 
 def _inside(path: str) -> str:
+    _possible(path)
     if path.startswith("/") or {"", ".", ".."} & set(path.split("/")):
         raise ValueError(f"`{path}` does not lie inside the artifact")
-    return _possible(path)
+    return path
 
 
 def _relative(path: str) -> str:
+    _possible(path)
     if path.startswith("/"):
         raise ValueError(f"`{path}` is not relative to the artifact")
-    return _possible(path)
+    return path
 
 
-def _possible(path: str) -> str:
+def _possible(path: str) -> None:
     if "\0" in path or len(path) > _MAX_PATH or any(len(os.fsencode(p)) > _MAX_NAME for p in path.split("/")):
         raise ValueError("no file can have this path")
-    return path
 
 
 InsidePath = Annotated[str, AfterValidator(_inside)]

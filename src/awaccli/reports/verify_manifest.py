@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from awaccli.artifacts.checkpoint import POLICY, TRAINER
 from awaccli.artifacts.commit import PART
+from awaccli.artifacts.containment import own_size_bytes
 from awaccli.artifacts.identity import sha256_file
 from awaccli.artifacts.json_file import read_json_artifact
 from awaccli.artifacts.manifest import MANIFEST, SCHEMA, FileEntry, Kind, Manifest, read_manifest
@@ -35,13 +36,15 @@ def identify(path: Path) -> Identified:
     """Return what lies at ``path``, even where its manifest is damaged or gone.
 
     Raises:
-        InputError: nothing there, unfinished, or no artifact.
+        InputError: nothing there, unfinished, no artifact, or one that leads elsewhere by links.
     """
     if path.suffix == PART and path.is_dir():
         raise InputError(
             f"`{path}` is an unfinished run, not an artifact yet",
             hint="repeat its command with --resume to go on",
         )
+    if path.exists():
+        own_size_bytes(path)
     try:
         manifest = read_manifest(path)
     except InputError as error:

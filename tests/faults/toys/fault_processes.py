@@ -191,14 +191,14 @@ def _main(words, folder, environment, outputs, limits, uid, kill_at):
 
 def _adapt(environment):
     """Make of milliseconds what takes seconds in real life, and count what is to be counted."""
-    from awaccli.artifacts import commit
+    from awaccli.artifacts import disk
     from awaccli.data import writer
     from awaccli.stages.training import Training
 
     os.fsync = lambda descriptor: None  # it protects from power cuts, which no test makes
     writer._COMMIT_S = 0.0  # episodes that take milliseconds are committed one by one, as long ones are
     if environment.get("FAULT_SYSTEM") == "two-renames":
-        commit._exchange = lambda a, b: False
+        disk._exchange = lambda a, b: False
     if log := environment.get("FAULT_UPDATES"):
         for name in ("update", "save"):
             setattr(Training, name, _logged(getattr(Training, name), name, log))

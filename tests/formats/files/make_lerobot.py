@@ -1,6 +1,6 @@
 """How the folder lerobot beside this script was made: python make_lerobot.py
 
-Needs `pip install lerobot==0.4.4`, the last version for Python 3.11; it writes codebase version v3.0.
+Needs `pip install lerobot==0.4.4 numpy==2.2.6`, on Python 3.11; it writes codebase version v3.0.
 """
 
 from pathlib import Path

@@ -78,8 +78,9 @@ class Target:
         """Change a file as bytes, or as JSON where it is JSON."""
         data = file.read_bytes()
         if file.suffix == ".json" and rng.random() < 0.8:
-            file.write_text(changed_json(rng, json.loads(data)))
-            return f"{file.name} as JSON"
+            with contextlib.suppress(ValueError, RecursionError):
+                file.write_text(changed_json(rng, json.loads(data)))
+                return f"{file.name} as JSON"
         file.write_bytes(changed_bytes(rng, data))
         return f"{file.name} as bytes"
 
@@ -112,7 +113,8 @@ class Dataset(Target):
     def _rows(self) -> None:
         dataset = open_dataset(self.path)
         scale = ActionScale.of(dataset.task)
-        training_rows(Rollouts.of_dataset(dataset), TargetSettings(0.99, 3, -1.0), scale)
+        for rollouts in Rollouts.of_dataset(dataset):
+            training_rows(rollouts, TargetSettings(0.99, 3, -1.0), scale)
         dataset.statistics()
 
     def _identity(self) -> tuple[str, dict, dict] | None:
@@ -142,7 +144,7 @@ class Zarr(Dataset):
         what = [self._one(rng) for _ in range(rng.choice((1, 1, 1, 2)))]
         how = rng.choice((RAW, FILES, FULL, FULL))
         if how != RAW and (self.path / MANIFEST).is_file():
-            with contextlib.suppress(ValueError, AttributeError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, AttributeError, KeyError, TypeError, RecursionError):
                 specimens.reseal_folder(self.path)
                 identity = self._identity() if how == FULL else None
                 if identity:
@@ -174,7 +176,9 @@ class Zarr(Dataset):
     def _changed_values(self, rng: random.Random, array: Path, chunk: Path) -> str:
         """Store other numbers: what is well packed may still make no sense."""
         try:
-            dtype = {"bool": "u1"}.get(found := json.loads((array / "zarr.json").read_bytes())["data_type"], found)
+            dtype = {"bool": "u1"}.get(
+                found := json.loads((array / "zarr.json").read_bytes())["data_type"], found
+            )
             values = np.frombuffer(bytes(zstd.decompress(chunk.read_bytes())), dtype).copy()
         except (ValueError, RuntimeError, TypeError, KeyError):
             return "nothing"
@@ -344,7 +348,7 @@ class Checkpoint(Target):
         what = self._one(rng)
         how = rng.choice((RAW, FILES, FULL, FULL))
         if how != RAW:
-            with contextlib.suppress(ValueError, AttributeError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, AttributeError, KeyError, TypeError, RecursionError):
                 specimens.reseal_folder(self.path)
                 identity = self._identity() if how == FULL else None
                 if identity:
@@ -411,7 +415,7 @@ class Checkpoint(Target):
         return f"{file.name}: {name}"
 
     def _identity(self) -> str | None:
-        with contextlib.suppress(AwacError, ValueError):
+        with contextlib.suppress(AwacError, ValueError, RecursionError):
             record = specimens.manifest_record((self.path / MANIFEST).read_bytes())
             content = CheckpointContent.model_validate(record["content"])
             task = TaskSpec.model_validate(record["task"]) if record["task"] else None
@@ -443,7 +447,9 @@ class Evaluation(Target):
     def make(self, path: Path) -> Path:
         """Make it, and the checkpoint that it measured."""
         data = specimens.make_dataset(path.with_name("measured.zarr"))
-        return specimens.make_evaluation(path, specimens.make_checkpoint(path.with_name("measured.ckpt"), data))
+        return specimens.make_evaluation(
+            path, specimens.make_checkpoint(path.with_name("measured.ckpt"), data)
+        )
 
     def corrupt(self, rng: random.Random) -> str:
         """Change bytes, values or the manifest, and reseal."""

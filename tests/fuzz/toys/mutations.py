@@ -9,9 +9,53 @@ from typing import Any
 _RAW = {"#inf#": "1e999", "#huge#": "9" * 5000, "#deep#": "[" * 5000 + "]" * 5000, "#nan#": "NaN"}
 """Stand for texts that ``json.dumps`` does not write."""
 _VALUES = (
-    *(None, True, False, 0, -1, 1, 2, 7, 0.5, -0.0, 1e-320, 1e308, 2**31, 2**31 - 1, 2**32, 2**53, 2**63, 2**64),
-    *(-(2**63), 10**30, "", "x", "0", "nan", "inf", "..", "../../etc/passwd", "/etc/passwd", "a\0b", "\ud800"),
-    *("steps/../../x", "évil\u202e", "os:system", "\x1b[31m", "w" * 300, [], {}, [[]], [0], {"x": 0}, {"": []}),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2,
+        7,
+        0.5,
+        -0.0,
+        1e-320,
+        1e308,
+        2**31,
+        2**31 - 1,
+        2**32,
+        2**53,
+        2**63,
+        2**64,
+    ),
+    *(
+        -(2**63),
+        10**30,
+        "",
+        "x",
+        "0",
+        "nan",
+        "inf",
+        "..",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a\0b",
+        "\ud800",
+    ),
+    *(
+        "steps/../../x",
+        "évil\u202e",
+        "os:system",
+        "\x1b[31m",
+        "w" * 300,
+        [],
+        {},
+        [[]],
+        [0],
+        {"x": 0},
+        {"": []},
+    ),
     *([0] * 50, "policy", "dataset", "checkpoint", "float64", "bool", "object", *_RAW),
 )
 _INTEGERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63, 2**64 - 1)
@@ -28,7 +72,9 @@ def changed_bytes(rng: random.Random, data: bytes, first: int = 0, last: int | N
             case 0 | 1:
                 content[at : at + 1] = bytes([rng.randrange(256)])
             case 2:
-                content[at : at + 1] = bytes([(content[at] if at < len(content) else 0) ^ 1 << rng.randrange(8)])
+                content[at : at + 1] = bytes(
+                    [(content[at] if at < len(content) else 0) ^ 1 << rng.randrange(8)]
+                )
             case 3:
                 width = rng.choice((2, 4, 8))
                 number = rng.choice((*_INTEGERS, len(data), rng.randrange(len(data) + 1))) % 256**width

@@ -1,4 +1,4 @@
-"""Foreign formats that are folders: their files belong to them, and their JSON is that of a stranger."""
+"""Folders and JSON of foreign formats: what a stranger packed, and what it says."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ def plain_json(text: bytes | str) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     return value
+
+
+def period_s(rate: object) -> float | None:
+    """Return the seconds per step that steps per second, as a file gives them, make; None for nonsense."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        return None
+    return 1 / rate if 1e-6 <= rate <= 1e6 else None
 
 
 def json_object(path: Path) -> dict[str, Any]:

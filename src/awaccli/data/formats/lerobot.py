@@ -17,7 +17,7 @@ import numpy as np
 from awaccli.artifacts.containment import own_size_bytes
 from awaccli.data.dataset import Dataset
 from awaccli.data.formats import Export, Foreign, ForeignEpisode, Part
-from awaccli.data.formats.folders import folder_sha256, json_object
+from awaccli.data.formats.folders import folder_sha256, json_object, period_s
 from awaccli.data.formats.lerobot_export import (
     ACTION,
     DONE,
@@ -97,13 +97,8 @@ def read_lerobot(path: Path) -> Foreign:
         n_episodes=len(found),
         sources=noted_sources(note, complete=True, otherwise=robot),
         losses=tuple(_losses(info, features, found, note, stale=stale)),
-        **({"control_dt": _control_dt(info)} | noted_facts(note)),
+        **({"control_dt": period_s(info.get("fps"))} | noted_facts(note)),
     )
-
-
-def _control_dt(info: Mapping[str, Any]) -> float | None:
-    rate = info.get("fps")
-    return 1 / rate if isinstance(rate, int | float) and rate > 0 else None
 
 
 def _require_version(info: Mapping[str, Any], path: Path) -> None:
@@ -148,9 +143,10 @@ def _is_vector(feature: object) -> bool:
 def _splits(info: Mapping[str, Any], found: Sequence[Run], tasks: Mapping[int, str]) -> list[tuple[str, ...]]:
     """Return the subsets of each episode: tasks and splits, where there are several of them."""
     used = {task for run in found for task in run.tasks}
+    declared = info.get("splits")
     ranges = {
         name: range(int(match[1]), int(match[2]))
-        for name, text in (info.get("splits") or {}).items()
+        for name, text in (declared.items() if isinstance(declared, dict) else ())
         if (match := _RANGE.fullmatch(str(text)))
     }
     subsets: list[tuple[str, ...]] = []

@@ -50,10 +50,10 @@ def write_lerobot(dataset: Dataset, out: Path, report: Reporter) -> None:
     with (
         frames,
         episodes,
-        (out / NOTES).open("w") as lines,
+        (out / NOTES).open("w", encoding="utf-8") as lines,
         report.phase("export", dataset.n_episodes, "episodes") as progress,
     ):
-        print(DatasetNote.of(dataset).to_text(), file=lines)
+        lines.write(f"{DatasetNote.of(dataset).to_text()}\n")
         start = 0
         for index, episode in enumerate(dataset):
             columns = _columns(dataset.task, episode, index, start, rate)
@@ -62,7 +62,7 @@ def write_lerobot(dataset: Dataset, out: Path, report: Reporter) -> None:
             if len(rows) == _EPISODES_AT_ONCE:
                 episodes.write(arrow().Table.from_pylist(rows))
                 rows.clear()
-            print(notes.of(index, episode).to_text(), file=lines)
+            lines.write(f"{notes.of(index, episode).to_text()}\n")
             start += len(episode)
             progress.update(index + 1)
         if rows:

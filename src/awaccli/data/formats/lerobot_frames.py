@@ -35,6 +35,11 @@ def runs(files: Sequence[Path]) -> list[Run]:
     found: dict[int, Run] = {}
     last = -1
     for path, columns in _pieces(files, (EPISODE, FRAME, TASK)):
+        for name, column in columns.items():
+            if column.dtype.kind not in "iu":
+                raise InputError(
+                    f"`{path}`: {name} is {column.dtype}", hint="expected whole numbers, in each row"
+                )
         episode = int(columns[EPISODE][0])
         if episode in found and episode != last:
             raise InputError(

@@ -5,6 +5,7 @@ Source: github.com/Farama-Foundation/Minari, version 0.5.4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +24,8 @@ from awaccli.data.formats.spaces import Leaf, leaves
 from awaccli.data.schema import Credits, Source
 from awaccli.episode import EndReason
 from awaccli.errors import InputError
+
+_SEED = re.compile(r"[0-9]{1,20}")
 
 
 def _data_folder(path: Path) -> Path:
@@ -91,9 +94,10 @@ def _env_spec(metadata: Mapping[str, Any]) -> dict[str, Any]:
         spec = plain_json(str(metadata.get("env_spec", "{}")))
     except ValueError:
         return {}
-    known = {"id": str, "max_episode_steps": int}
     found = spec if isinstance(spec, dict) else {}
-    return {key: found[key] for key, kind in known.items() if type(found.get(key)) is kind and found[key]}
+    name, steps = found.get("id"), found.get("max_episode_steps")
+    horizon = steps if type(steps) is int and 0 < steps < 1 << 31 else None
+    return {"id": name if isinstance(name, str) else None, "max_episode_steps": horizon}
 
 
 def _action(metadata: Mapping[str, Any], folder: Path) -> Leaf:
@@ -165,7 +169,7 @@ def _episode(storage: Storage, number: int, paths: list[str], survey: Survey) ->
     truncated = bool(storage.read(number, "truncations")[-1])
     on_time = truncated and steps == survey.horizon
     reason = EndReason.TIME_LIMIT if on_time else EndReason.UNKNOWN
-    seed = storage.fact(number, "seed")
+    seed = str(storage.fact(number, "seed"))
     parts = {path: storage.read(number, f"observations/{path}".rstrip("/")) for path in paths}
     infos = {name: storage.read(number, f"infos/{name}")[-steps:] for name in survey.infos}
     success = storage.read(number, f"infos/{survey.success}")[-steps:] if survey.success else None
@@ -177,7 +181,7 @@ def _episode(storage: Storage, number: int, paths: list[str], survey: Survey) ->
         terminated=terminated,
         truncated=truncated,
         end_reason=EndReason.TERMINATED if terminated else reason,
-        seed=int(seed) if seed is not None and 0 <= int(seed) < 1 << 64 else None,
+        seed=int(seed) if _SEED.fullmatch(seed) and int(seed) < 1 << 64 else None,
         infos=infos,
         sim={name: storage.read(number, f"infos/{name}").astype(np.float64) for name in survey.sim},
     )

@@ -18,7 +18,8 @@ from awaccli.data.formats.hdf5 import Hdf5Arrays, opened
 from awaccli.errors import InputError
 
 MAIN = "main_data.hdf5"
-_EPISODE = re.compile(r"episode_(\d+)")
+_EPISODE = re.compile(r"episode_([0-9]{1,18})")
+_FOLDER = re.compile(r"[0-9]{1,18}")
 _IN_TUPLE = re.compile(r"\b_index_(\d+)\b")
 """How a part of a tuple is called in HDF5; elsewhere it is a plain number."""
 _NUMBER = re.compile(r"(?<=/)\d+(?=/|$)")
@@ -112,7 +113,7 @@ class _InFolders:
         self._loaded: tuple[int, dict[str, np.ndarray]] = (-1, {})
 
     def numbers(self) -> list[int]:
-        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
+        return sorted(int(path.name) for path in self._folder.iterdir() if _FOLDER.fullmatch(path.name))
 
     def facts(self, episode: int) -> list[str]:
         return list(json_object(self._folder / str(episode) / "metadata.json"))

@@ -19,7 +19,7 @@ import numpy as np
 from awaccli.artifacts.identity import sha256_file
 from awaccli.data.dataset import Dataset
 from awaccli.data.formats import Export, Foreign, ForeignEpisode, Part
-from awaccli.data.formats.folders import plain_json
+from awaccli.data.formats.folders import period_s, plain_json
 from awaccli.data.formats.hdf5 import Hdf5Arrays, opened
 from awaccli.data.formats.layout import observation_parts
 from awaccli.data.formats.names import counted
@@ -70,10 +70,9 @@ def read_robomimic(path: Path) -> Foreign:
         args = _env_args(file)
         losses = tuple(_losses(file, found, args))
     sources = noted_sources(note, complete=not found.counts["unnoted"])
-    frequency = args["env_kwargs"].get("control_freq")
     facts: dict[str, Any] = {
         "env_id": args.get("env_name"),
-        "control_dt": 1 / frequency if type(frequency) in (int, float) and frequency > 0 else None,
+        "control_dt": period_s(args["env_kwargs"].get("control_freq")),
     }
     return Foreign(
         format="robomimic",
@@ -102,7 +101,7 @@ def _survey(file: Hdf5Arrays) -> _Found:
             f"`{file.path}`: data/{demos[0]}/obs has no vector of numbers",
             hint="a file with states alone gets its observations from robomimic's dataset_states_to_obs.py",
         )
-    with_next = all(f"data/{demo}/next_obs/{key}" in file for demo in demos for key in observed)
+    with_next = all(_has_next(file, f"data/{demo}", key) for demo in demos for key in observed)
     found = _Found(demos, observed, with_next)
     for name in file.members("mask"):
         for demo in file.texts(f"mask/{name}"):
@@ -126,6 +125,11 @@ def _require_actions(file: Hdf5Arrays, demo: str) -> None:
         )
     if file.shape(f"{group}/actions")[:1] in ((), (0,)):
         raise InputError(f"`{file.path}`: {group} has no step", hint="remove it: an episode has actions")
+
+
+def _has_next(file: Hdf5Arrays, group: str, key: str) -> bool:
+    following = f"{group}/next_obs/{key}"
+    return following in file and file.shape(following) == file.shape(f"{group}/obs/{key}")
 
 
 def _is_vector(file: Hdf5Arrays, name: str) -> bool:

@@ -44,7 +44,7 @@ def leaves(text: object, *, origin: str) -> list[Leaf]:
     """
     try:
         return list(_leaves(plain_json(str(text)), ""))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{origin} is not a space as Minari writes it: {error}", hint="the file is damaged: get it again"
         ) from error

@@ -59,8 +59,8 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
             _require_fits(path, file.metadata.num_rows * row_bytes(file.schema_arrow))
             table = file.read()
         else:
-            with pa.memory_map(str(path)) as mapped:
-                table = pa.ipc.open_file(mapped).read_all()
+            with pa.OSFile(str(path)) as file:
+                table = pa.ipc.open_file(file).read_all()
         table.validate(full=True)
         columns: dict[str, np.ndarray] = {}
         for name in table.column_names:
@@ -97,14 +97,11 @@ def labels(path: Path, number: str) -> dict[int, str]:
         file = pa.parquet.ParquetFile(path)
         _require_fits(path, file.metadata.num_rows * row_bytes(file.schema_arrow))
         table = file.read()
-        texts = [name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
-        texts += [
-            name for name in table.column_names if pa.types.is_large_string(table.schema.field(name).type)
-        ]
+        texts = [field.name for field in table.schema if str(field.type) in ("string", "large_string")]
         if number not in table.column_names or not texts:
             raise InputError(f"`{path}` has no texts by {number}", hint="get it again")
         pairs = zip(table.column(number).to_pylist(), table.column(texts[0]).to_pylist(), strict=True)
-        return {int(index): str(text) for index, text in pairs}
+        return {index: str(text) for index, text in pairs if isinstance(index, int)}
 
 
 def row_bytes(schema: Any) -> int:

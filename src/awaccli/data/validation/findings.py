@@ -18,6 +18,7 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "schema": "error",
         "index": "error",
         "damaged-data": "error",
+        "file-changed": "error",
         "manifest-damaged": "error",
         "id-mismatch": "error",
         "hash-mismatch": "error",

@@ -9,7 +9,7 @@ import numpy as np
 
 from awaccli.artifacts import hdf5
 from awaccli.artifacts.commit import PART, payload_of
-from awaccli.artifacts.manifest import MANIFEST, Manifest
+from awaccli.artifacts.manifest import MANIFEST, Manifest, damaged_files
 from awaccli.data.dataset import Dataset
 from awaccli.data.schema import Header
 from awaccli.data.stores import HDF5_SUFFIXES, Store, open_store
@@ -33,7 +33,11 @@ def open_raw(path: Path, findings: Findings) -> tuple[Dataset, Store] | None:
             raise
         findings.add("unreadable", str(error))
         return None
-    return Dataset(path, store, header, _manifest(path, store, findings)), store
+    manifest = _manifest(path, store, findings)
+    if manifest is not None and path.is_dir():
+        for problem in damaged_files(path, manifest):
+            findings.add("file-changed", problem)
+    return Dataset(path, store, header, manifest), store
 
 
 def _is_ours(path: Path) -> bool:
