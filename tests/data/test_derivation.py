@@ -111,6 +111,15 @@ def test_one_id_in_any_container(name, data, made):
     assert len(made[name]) == planned.total
 
 
+def test_random_choices_do_not_depend_on_the_container(data, twin):
+    for choose in (
+        lambda d: subsampled(d, episodes=5, stratify="source"),
+        lambda d: subsampled(d, fraction=0.4),
+    ):
+        assert choose(data).id == choose(twin).id
+        assert choose(data).recipe.key == choose(twin).recipe.key
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_it_verifies_and_knows_where_it_comes_from(name, data, made):
     path = made[name].path

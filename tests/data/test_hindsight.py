@@ -11,6 +11,7 @@ from awaccli.data.buffer import ReplayBuffer
 from awaccli.data.hindsight import _segments, goal_within, with_hindsight
 from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError, UsageError
+from awaccli.reports.verb_arguments import verb_arguments
 
 NEAR = 0.5
 LAYOUT = (("observation", 1), ("achieved_goal", 2), ("desired_goal", 2))
@@ -126,6 +127,14 @@ def test_the_same_seed_makes_the_same(data):
     one, again, other = (with_hindsight(data, goal_within(NEAR), seed=seed) for seed in (0, 0, 1))
     assert one.id == again.id != other.id
     assert one.recipe.settings["hindsight"] == 4
+    assert verb_arguments(other.recipe) == [
+        "--hindsight",
+        "future:4",
+        "--goal-threshold",
+        "0.5",
+        "--seed",
+        "1",
+    ]
 
 
 def test_a_rule_that_contradicts_the_recording_is_refused(data, recorded, task):

@@ -402,6 +402,27 @@ def test_damaged_folders_are_refused_with_their_place(tmp_path, damage, message)
     assert error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda file: file.write_bytes(file.read_bytes().replace(b"rewards", b"\xffewards")),
+            "cannot be read",
+        ),
+        (lambda file: file.write_bytes(file.read_bytes()[:200]), "cannot be read"),
+        (lambda file: file.rename(file.with_suffix(".gone")), "has 0 files .arrow"),
+        (lambda file: (file.parent / "metadata.json").unlink(), "metadata.json` does not exist"),
+    ],
+)
+def test_damaged_arrow_files_are_refused_with_their_place(buffers, damage, message):
+    path, _ = buffers(form="arrow", episodes=1)
+    damage(path / "data" / "0" / "part-0.arrow")
+    with pytest.raises(InputError) as error:
+        read_minari(path)
+    assert message in str(error.value)
+    assert error.value.hint
+
+
 def test_the_bounds_of_large_images_are_no_obstacle(tmp_path):
     path = shutil.copytree(FILES / "pendulum-v0", tmp_path / "x")
     camera = {"type": "Box", "dtype": "uint8", "shape": [400, 300, 3]}

@@ -16,6 +16,7 @@ from awaccli.envs.hands import find_hand
 from awaccli.envs.registry import resolve_task
 from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError, InputError, UsageError
+from awaccli.reports.verb_arguments import verb_arguments
 from awaccli.stages.collect_demos import collect_demos
 from awaccli.stages.relabel import environment_goals, hand_success
 
@@ -59,6 +60,7 @@ def test_the_environment_and_the_threshold_agree_where_they_should(sparse):
         np.testing.assert_array_equal(one.rewards, other.rewards)
         np.testing.assert_array_equal(one.success, other.success)
     assert by_environment.recipe.key != by_threshold.recipe.key
+    assert verb_arguments(by_environment.recipe) == ["--hindsight", "future:2", "--goal-reward", "env"]
 
 
 def test_a_dense_reward_needs_to_be_told_what_success_is(dense):

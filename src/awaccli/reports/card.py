@@ -31,8 +31,8 @@ def card(dataset: Dataset, found: Stats) -> str:
     )
     lines = [f"# {name}", ""]
     for title, section in sections:
-        if content := list(section):
-            lines += ([f"## {title}", ""] if title else []) + [*content, ""]
+        if text := "\n".join(section).strip():
+            lines += ([f"## {title}", ""] if title else []) + [text, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -86,7 +86,7 @@ def _numbers(found: Stats) -> Iterator[str]:
 
 def _fields(dataset: Dataset) -> Iterator[str]:
     rows = [
-        (f"`{name}`", spec.dtype, "x".join(map(str, spec.shape)) or "1", spec.unit, spec.doc)
+        (f"`{name}`", f"`{spec.dtype}`", "x".join(map(str, spec.shape)) or "1", spec.unit, spec.doc)
         for name, spec in sorted(dataset.header.fields.items())
     ]
     yield from _table(("field", "type", "row", "unit", "what it is"), rows)

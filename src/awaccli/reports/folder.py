@@ -90,7 +90,9 @@ def _rows(path: Path) -> list[FolderRow]:
 def _artifact(path: Path, manifest: Manifest) -> FolderRow:
     match manifest.kind:
         case "dataset":
-            episodes = int(manifest.content.get("n_episodes", 0))
+            episodes = manifest.content.get("n_episodes")
+            if not isinstance(episodes, int):
+                raise InputError("its manifest does not say how many episodes it has")
             flags = open_store(path).read("episodes/success", 0, episodes)
             rate = wilson(int(flags.sum()), episodes)
             return _row(path, "dataset", f"{episodes} episodes", manifest=manifest, success=rate)

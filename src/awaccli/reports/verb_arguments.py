@@ -65,8 +65,8 @@ def _hindsight(settings: Mapping[str, Any]) -> list[str]:
         usual = [f"{name}_goal"]
         words += [f"--{name}", ",".join(settings[name])] if settings[name] != usual else []
     rule = settings["rule"]
-    if "task" in rule:
+    if "task" in rule and rule["task"] is None:
         words += ["--goal-reward", "env"]
-    elif "threshold" not in rule:
-        raise InputError("has goals by a rule that only Python code knows")
+    elif "task" in rule or "threshold" not in rule:
+        raise InputError("has goals by the rule of another task, or of Python code")
     return words + ([] if rule["threshold"] is None else ["--goal-threshold", str(rule["threshold"])])

@@ -64,9 +64,9 @@ def environment_goals(
         UsageError: it cannot be made, has no goals, or does not tell where they are met.
     """
     if task is None:
-        task = dataset.task.spec
-        require_trusted(task, dataset.path, trust_env=trust_env)
-    reward, name = goal_reward(task), task.name
+        require_trusted(dataset.task.spec, dataset.path, trust_env=trust_env)
+    made = task or dataset.task.spec
+    reward = goal_reward(made)
 
     def of(achieved: np.ndarray, desired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rewards = reward(achieved, desired)
@@ -75,13 +75,13 @@ def environment_goals(
         at_goal = reward(desired, desired)
         if len(np.unique(np.concatenate([rewards, at_goal]))) > _MOST_SPARSE_REWARDS:
             raise UsageError(
-                f"rewards of task `{name}` do not tell where its goal is met",
+                f"rewards of task `{made.name}` do not tell where its goal is met",
                 hint="say how near is near enough: --goal-threshold",
             )
         return rewards.astype(np.float32), rewards == at_goal
 
     return GoalRule(
         of,
-        f"the reward of {task.env_id}",
-        {"task": task.model_dump(mode="json"), "threshold": threshold},
+        f"the reward of {made.env_id}",
+        {"task": task and task.model_dump(mode="json"), "threshold": threshold},
     )

@@ -40,7 +40,7 @@ def blamed_on(path: Path) -> Iterator[None]:
     """Turn what pyarrow finds wrong with a file into an `InputError`."""
     try:
         yield
-    except (arrow().ArrowException, OSError, MemoryError) as error:
+    except (arrow().ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
         raise InputError(
             f"`{path}` cannot be read: {error}", hint="it is damaged, or of another kind: get it again"
         ) from error
