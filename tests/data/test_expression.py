@@ -71,7 +71,7 @@ def test_what_conditions_mean(text, rows):
     [
         ("retturn > 3", "`retturn` is not known here, at character 1", "did you mean return?"),
         ("success and Return > 3", "`RETURN` is not known here, at character 13", "return"),
-        ("source == 'é' and lengith > 3", "at character 19", "did you mean length?"),
+        ("source == 'é' and lengith > 3", "at character 19", "did you mean length"),
         ("end_reason == 'terminate'", "there is no 'terminate', at character 15", "'terminated'"),
         ("split == 'train'", "there is no 'train'", "there are none"),
         ("length = 5", "no condition", "=="),

@@ -105,8 +105,8 @@ def test_a_worker_that_is_killed(awac, folder, mended):
 
 @pytest.mark.parametrize("kind", some(HANGS, "hang-in-c"))
 def test_a_worker_that_hangs_is_killed_in_time(awac, folder, mended, kind):
-    run = awac(*TOY["demos"], "--workers", 2, "--episode-timeout", "4s", **fault(kind, folder))
-    run.failed(5, f"task `toy`, episode {EPISODE}: no answer for 4 s", "--resume", "--episode-timeout")
+    run = awac(*TOY["demos"], "--workers", 2, "--episode-timeout", "2s", **fault(kind, folder))
+    run.failed(5, f"task `toy`, episode {EPISODE}: no answer for 2 s", "--resume", "--episode-timeout")
     assert run.orphans() == []
     assert episodes_in(folder / "demos.zarr") == EPISODE
     mended("demos")
@@ -117,8 +117,8 @@ def test_a_worker_that_hangs_is_killed_in_time(awac, folder, mended, kind):
 def test_a_hang_in_every_stage(awac, folder, inputs, mended, stage):
     inputs(stage)
     hanging = fault("hang", folder, phase=PHASES[stage], episode=1)
-    run = awac(*TOY[stage], "--workers", 2, "--episode-timeout", "4s", **hanging)
-    run.failed(5, "task `toy`, episode 1: no answer for 4 s", "--resume")
+    run = awac(*TOY[stage], "--workers", 2, "--episode-timeout", "2s", **hanging)
+    run.failed(5, "task `toy`, episode 1: no answer for 2 s", "--resume")
     assert run.orphans() == []
     mended(stage)
 

@@ -10,6 +10,7 @@ import gymnasium as gym
 import pytest
 import specimens
 
+from awaccli.artifacts.checkpoint import open_checkpoint
 from awaccli.artifacts.manifest import MANIFEST
 from awaccli.config.settings import EvaluateSettings, Execution
 from awaccli.config.task import TaskSpec
@@ -19,7 +20,6 @@ from awaccli.envs.registry import list_tasks, resolve_task
 from awaccli.envs.trust import require_trusted
 from awaccli.errors import InputError
 from awaccli.stages.evaluate import evaluate
-from awaccli.artifacts.checkpoint import open_checkpoint
 
 EVIL = "from pathlib import Path\nPath('ran').write_text('')\n"
 
@@ -144,7 +144,7 @@ def test_an_environment_of_another_package_leaves_doubt_whatever_its_id(monkeypa
     spec = gym.envs.registration.EnvSpec("GymV21Environment-v0", entry_point=entry_point)
     monkeypatch.setitem(gym.registry, "GymV21Environment-v0", spec)
     task = TaskSpec(name="x", env_id="GymV21Environment-v0", kwargs={"env_id": "CartPole-v1"})
-    with pytest.raises(InputError, match="is made by `(shimmy|test_trust|tests)"):
+    with pytest.raises(InputError, match=r"is made by `(shimmy|test_trust|tests)"):
         require_trusted(task, Path("x.ckpt"), trust_env=False)
 
 

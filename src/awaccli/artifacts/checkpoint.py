@@ -23,6 +23,7 @@ from awaccli.artifacts.manifest import (
 )
 from awaccli.artifacts.tensors import read_arrays, read_policy, write_arrays, write_policy
 from awaccli.config.json_value import first_problem
+from awaccli.config.settings import Settings
 from awaccli.config.task import TaskSpec
 from awaccli.errors import CheckpointError
 from awaccli.protocols import PolicyWeights
@@ -56,7 +57,7 @@ class CheckpointContent(BaseModel):
 
     @model_validator(mode="after")
     def _knows_its_algorithm(self) -> Self:
-        if not isinstance(self.settings.get(self.algo), dict):
+        if type(self.settings.get(self.algo)) is not dict:
             raise ValueError(f"settings has no section `{self.algo}`")  # noqa: TRY004 - pydantic reads ValueErrors
         return self
 
@@ -78,6 +79,21 @@ class Checkpoint:
     def policy_path(self) -> Path:
         """The file that acting needs, and nothing else."""
         return self.path / POLICY
+
+    def settings(self) -> Settings:
+        """Return the settings of its algorithm, all others as they are by default.
+
+        Raises:
+            CheckpointError: this version knows no such settings.
+        """
+        algo = self.content.algo
+        try:
+            return Settings.model_validate({algo: self.content.settings[algo]})
+        except ValidationError as error:
+            raise CheckpointError(
+                f"`{self.path}` has settings that this version does not know: {first_problem(error)}",
+                hint="it was made by another version of awac; `awac info` shows its settings",
+            ) from error
 
     def policy(self) -> PolicyWeights:
         """Return the policy that acts."""

@@ -248,7 +248,19 @@ def read_manifest(path: Path) -> Manifest:
             f"`{path}` is not an awac artifact: it has no manifest",
             hint="expected a dataset (.zarr, .h5), checkpoint (.ckpt) or evaluation (.json) made by awac",
         )
-    return Manifest.from_bytes(text, origin=str(path))
+    manifest = Manifest.from_bytes(text, origin=str(path))
+    if manifest.kind not in _kinds_stored_as(path):
+        raise InputError(
+            f"the manifest of `{path}` claims that it is: {manifest.kind}, which is stored in another way",
+            hint="restore the artifact from a copy, or make it again",
+        )
+    return manifest
+
+
+def _kinds_stored_as(path: Path) -> tuple[Kind, ...]:
+    if path.is_dir():
+        return ("dataset", "checkpoint")
+    return ("evaluation",) if path.suffix == ".json" else ("dataset",)
 
 
 def _manifest_bytes(path: Path) -> bytes | None:

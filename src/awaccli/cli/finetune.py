@@ -88,7 +88,7 @@ def finetune(
     settings = resolve(
         inherited=[
             (f"default preset {standard}", load_preset(standard)),
-            ("the checkpoint", {algo: start.content.settings[algo]}),
+            ("the checkpoint", {algo: start.settings().model_dump(mode="json")[algo]}),
         ],
         preset=preset,
         file=config,

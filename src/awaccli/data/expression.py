@@ -155,5 +155,5 @@ def _dotted(node: ast.expr) -> str:
 
 
 def _did_you_mean(name: str, known: Mapping[str, Column]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"

@@ -91,7 +91,7 @@ def relabelled(dataset: Dataset, change: Relabelling) -> Derivation:
         warnings.append("rewards are still those of the former success rule: --binary makes them anew")
 
     def episodes() -> Iterator[Episode]:
-        return (_changed(episode, change) for episode in dataset)
+        return (_changed(episode, change, dataset.task) for episode in dataset)
 
     return Derivation(
         "relabel",
@@ -158,9 +158,9 @@ def _require_sense(dataset: Dataset, change: Relabelling) -> None:
         )
 
 
-def _changed(episode: Episode, change: Relabelling) -> Episode:
+def _changed(episode: Episode, change: Relabelling, task: TaskFacts) -> Episode:
     if change.horizon is not None and len(episode) > change.horizon:
-        episode = _cut(episode, change.horizon)
+        episode = _cut(episode, change.horizon, task)
     if change.success is not None:
         episode = replace(episode, success=change.success.of(episode))
     if not (change.binary or change.scales):
@@ -172,9 +172,12 @@ def _changed(episode: Episode, change: Relabelling) -> Episode:
     return replace(episode, rewards=rewards, infos=infos)
 
 
-def _cut(episode: Episode, horizon: int) -> Episode:
+def _cut(episode: Episode, horizon: int, task: TaskFacts) -> Episode:
+    """Return the first steps; which of the clipped entries are among them is not known, only a bound."""
     cut = episode.cut(horizon)
-    return replace(cut, end_reason=EndReason.TIME_LIMIT, clipped=min(episode.clipped, cut.actions.size))
+    low, high = (np.array(ends, np.float32) for ends in (task.action_low, task.action_high))
+    at_bound = int(((cut.actions <= low) | (cut.actions >= high)).sum())
+    return replace(cut, end_reason=EndReason.TIME_LIMIT, clipped=min(episode.clipped, at_bound))
 
 
 def _facts(task: TaskFacts, change: Relabelling) -> TaskFacts:

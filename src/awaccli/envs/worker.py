@@ -56,6 +56,14 @@ def _die_with(owner: int) -> None:
             os._exit(0)
 
 
+def _send(connection: Connection, message: tuple[int, Episode | Exception] | None) -> None:
+    """Tell the parent, or leave at once if it is gone."""
+    try:
+        connection.send(message)
+    except OSError:
+        os._exit(0)
+
+
 def main() -> None:
     """Serve until the connection closes. Arguments: its file descriptor, and the process not to outlive."""
     _die_with(int(sys.argv[2]))
@@ -63,13 +71,10 @@ def main() -> None:
     inbox: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_listen, args=(connection, inbox), daemon=True).start()
     worker = _Worker(*inbox.get())
+    _send(connection, None)  # from now on an episode may be late; starting Python does not count
     while True:
         ticket, actor, job = inbox.get()
-        answer = worker.answer(actor, job)
-        try:
-            connection.send((ticket, answer))
-        except OSError:
-            os._exit(0)
+        _send(connection, (ticket, worker.answer(actor, job)))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ class _Worker:
 class WorkerPool:
     """Workers of one task, started when first needed and kept until closed.
 
-    A worker that has worked on one episode for ``timeout_s`` seconds (0: for ever) counts as hung.
+    A worker that says nothing for ``timeout_s`` seconds (0: for ever) while it has an episode to work on
+    counts as hung. It says when it has started, and when an episode is done.
     """
 
     def __init__(self, task: TaskSpec, count: int, sim_state: SimState, *, timeout_s: float) -> None:
@@ -128,22 +129,26 @@ class WorkerPool:
         return worker
 
     def _receive(self) -> None:
-        """Take the answers that are there, or wait for one."""
+        """Take what workers have to say, or wait until one has."""
         by_connection = {worker.connection: worker for worker in self._workers}
         ready = wait(list(by_connection), self._patience_s())
         for connection in ready:
             worker = by_connection.pop(connection)  # type: ignore[call-overload]
             try:
-                ticket, answer = worker.connection.recv()
+                message = worker.connection.recv()
             except (EOFError, OSError) as error:
                 raise self._lost(worker) from error
-            del worker.jobs[ticket]
             worker.busy_since_s = time.monotonic()
-            if ticket in self._answers:
-                self._answers[ticket] = answer
+            if message is not None:
+                self._take(worker, *message)
         for worker in by_connection.values():
             if worker.jobs and time.monotonic() - worker.busy_since_s > self._timeout_s:
                 raise self._hung(worker)
+
+    def _take(self, worker: _Worker, ticket: int, answer: Episode | Exception) -> None:
+        del worker.jobs[ticket]
+        if ticket in self._answers:
+            self._answers[ticket] = answer
 
     def _patience_s(self) -> float | None:
         """Return how long the first worker to be late has left, or None where none can be."""

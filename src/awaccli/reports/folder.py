@@ -58,9 +58,10 @@ class Folder(BaseModel):
 
 
 def is_folder_of_artifacts(path: Path) -> bool:
-    """Return whether a path is a plain folder: not an artifact itself, nor what a run left of one."""
+    """Return whether a path is a plain folder: neither an artifact nor, by its name, what is left of one."""
     marks = ("manifest.json", "zarr.json")
-    return path.is_dir() and path.suffix != PART and not any((path / mark).exists() for mark in marks)
+    named = path.suffix in _SUFFIXES
+    return path.is_dir() and not named and not any((path / mark).exists() for mark in marks)
 
 
 def folder(path: Path) -> Folder:

@@ -62,7 +62,8 @@ def steps_to(path: Path) -> list[Step]:
 
 def _step(chain: Chain, identity: str) -> Step:
     recipe, name = chain.recipes[identity].recipe, _name(chain, identity)
-    seed = "" if recipe.stage in ("repair", f"{PREFIX}filter", f"{PREFIX}merge") else f", seed {recipe.seed}"
+    is_plain = recipe.stage.startswith((PREFIX, "import", "repair")) and not recipe.seed
+    seed = "" if is_plain else f", seed {recipe.seed}"
     return Step(identity, name, _sentence(recipe) + seed, _command(chain, identity, recipe))
 
 

@@ -56,7 +56,7 @@ _VALUES = (
         {"x": 0},
         {"": []},
     ),
-    *([0] * 50, "policy", "dataset", "checkpoint", "float64", "bool", "object", *_RAW),
+    *([0] * 50, "evaluation", "dataset", "checkpoint", "float64", "bool", "object", *_RAW),
 )
 _INTEGERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63, 2**64 - 1)
 
