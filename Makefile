@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test check learn faults bench install docs clean
+.PHONY: help quickstart test check learn faults fuzz bench install docs clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ learn: $(STAMP)  ## Tests that train until something is learned
 
 faults: $(STAMP)  ## Kill, hang, fill and break everything, at length
 	$(BIN)/python -m pytest -m faults tests/faults
+
+fuzz: $(STAMP)  ## Read thousands of corrupted artifacts; see docs/security.md
+	$(BIN)/python -m pytest -m fuzz tests/fuzz
 
 bench: $(STAMP)  ## Measure ratios: rollouts against bare stepping, updates against their matrix products
 	$(BIN)/python benchmarks/ratios.py

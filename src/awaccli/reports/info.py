@@ -205,7 +205,10 @@ def _dataset_lines(found: DatasetInfo) -> list[str]:
             f"source {index}   {source['name']} ({source['kind']}, {source['episodes']} episodes)"
             for index, source in enumerate(found.sources)
         ),
-        *(f"credit     {credit['citation']} ({credit['licence']})" for credit in found.credits),
+        *(
+            f"credit     {credit['citation'] or credit['authors']} ({credit['licence']})"
+            for credit in found.credits
+        ),
         f"clipped    {found.clipped_share:.2%} of action entries",
         f"size       {found.size_bytes / 1e6:.2f} MB",
     ]

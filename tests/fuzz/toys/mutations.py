@@ -118,35 +118,52 @@ def _holders(value: Any) -> Any:
 
 
 def _change(rng: random.Random, holder: Any, holders: list[Any]) -> None:
+    """Make one change to a list or an object."""
     key = rng.choice(list(holder)) if isinstance(holder, dict) else rng.randrange(len(holder))
-    match rng.randrange(9):
-        case 0 | 1 | 2:
-            holder[key] = rng.choice(_VALUES)
-        case 3:
-            old = holder[key]
-            if isinstance(old, int | float) and not isinstance(old, bool):
-                holder[key] = rng.choice((old + 1, old - 1, -old, old * 2, old * 10**6, float(old), str(old)))
-            elif isinstance(old, str):
-                holder[key] = rng.choice((old[:-1], old + "x", old.upper(), [old], {"name": old}))
-            else:
-                holder[key] = [old]
-        case 4:
-            del holder[key]
-        case 5:
-            if isinstance(holder, dict):
-                holder[rng.choice(("x", "", "schema", "path", "kind", f"{key}2"))] = holder[key]
-            else:
-                holder.insert(key, holder[key])
-        case 6:
-            if isinstance(holder, dict):
-                holder[rng.choice(("x", "..", "a/b", key.upper() or "y"))] = holder.pop(key)
-            else:
-                rng.shuffle(holder)
-        case 7:
-            other = rng.choice(holders)
-            place = rng.choice(list(other)) if isinstance(other, dict) else rng.randrange(len(other))
-            first, second = json.dumps(holder[key]), json.dumps(other[place])
-            holder[key], other[place] = json.loads(second), json.loads(first)
-        case 8:
-            other = rng.choice(holders)
-            holder[key] = json.loads(json.dumps(other))
+    rng.choice(_CHANGES)(rng, holder, key, holders)
+
+
+def _replace(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    holder[key] = rng.choice(_VALUES)
+
+
+def _vary(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    match holder[key]:
+        case bool() | None | list() | dict() as old:
+            holder[key] = [old]
+        case int() | float() as old:
+            holder[key] = rng.choice((old + 1, old - 1, -old, old * 2, old * 10**6, float(old), str(old)))
+        case str() as old:
+            holder[key] = rng.choice((old[:-1], old + "x", old.upper(), [old], {"name": old}))
+
+
+def _drop(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    del holder[key]
+
+
+def _double(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    if isinstance(holder, dict):
+        holder[rng.choice(("x", "", "schema", "path", "kind", f"{key}2"))] = holder[key]
+    else:
+        holder.insert(key, holder[key])
+
+
+def _rename(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    if isinstance(holder, dict):
+        holder[rng.choice(("x", "..", "a/b", key.upper() or "y"))] = holder.pop(key)
+    else:
+        rng.shuffle(holder)
+
+
+def _swap(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    other = rng.choice(holders)
+    place = rng.choice(list(other)) if isinstance(other, dict) else rng.randrange(len(other))
+    first, second = json.dumps(holder[key]), json.dumps(other[place])
+    holder[key], other[place] = json.loads(second), json.loads(first)
+
+
+def _nest(rng: random.Random, holder: Any, key: Any, holders: list[Any]) -> None:
+    holder[key] = json.loads(json.dumps(rng.choice(holders)))
+
+
+_CHANGES = (_replace, _replace, _replace, _vary, _vary, _drop, _double, _rename, _swap, _nest)
