@@ -135,3 +135,18 @@ def test_tasks_are_listed(awac):
 def test_json_has_no_nan(capsys):
     emit_json({"schema_version": 1, "rate": math.nan, "range": [-math.inf, 1.0]})
     assert capsys.readouterr().out == '{"schema_version": 1, "rate": null, "range": [null, 1.0]}\n'
+
+
+def test_eval_on_data_alone(awac, linked):
+    checkpoint, data = linked("finetuned.ckpt"), linked("demos.zarr")
+    given = ("--offline", "--data", data, "--fqe-updates", 20, "--threads", 1)
+    found = awac("eval", checkpoint, *given, "--json").json
+    assert (found["episodes"], found["seen"], found["fitted_q"]["updates"]) == (4, False, 20)
+    text = awac("eval", checkpoint, *given).out
+    assert "negative log likelihood" in text
+    assert "extrapolates" in text
+    seen = awac("eval", linked("toy-bc.ckpt"), "--offline", "--data", data, "--fqe-updates", 0, "--json")
+    assert seen.json["td_error"] is None
+    assert "nothing here is held out" in seen.err
+    awac("eval", checkpoint, "--data", data).failed(2, "--offline goes with --data", "--offline --data")
+    awac("eval", checkpoint, "--offline").failed(2, "--offline goes with --data", "--offline --data")

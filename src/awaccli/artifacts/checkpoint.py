@@ -58,7 +58,7 @@ class CheckpointContent(BaseModel):
     @model_validator(mode="after")
     def _knows_its_algorithm(self) -> Self:
         if type(self.settings.get(self.algo)) is not dict:
-            raise ValueError(f"settings has no section `{self.algo}`")  # noqa: TRY004 - pydantic reads ValueErrors
+            raise ValueError(f"settings has no section `{self.algo}`")
         return self
 
 

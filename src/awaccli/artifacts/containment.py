@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +15,27 @@ _MAX_PATH = 4095
 _MAX_NAME = 255
 
 
-def own_size_bytes(root: Path) -> int:
-    """Return how many bytes the files of an artifact have, having seen that all of them are its own.
-
-    ``root`` itself may be a link: its owner made it.
+def require_own_files(root: Path) -> None:
+    """Check that an artifact has its files itself; ``root`` may be a link, which its user made.
 
     Raises:
-        InputError: a link inside leads elsewhere, or something is neither a file nor a folder.
+        InputError: something inside is a link, or neither a file nor a folder.
     """
+    for _ in _own_files(root):
+        pass
+
+
+def own_size_bytes(root: Path) -> int:
+    """Return how many bytes the files of an artifact have, checked by ``require_own_files``."""
+    return sum(file.stat().st_size for file in _own_files(root))
+
+
+def _own_files(root: Path) -> Iterator[Path | os.DirEntry[str]]:
     if not root.is_dir():
         _require(root, ok=root.is_file(), what="is neither a file nor a folder")
-        return root.stat().st_size
-    size_bytes, folders = 0, [root]
+        yield root
+        return
+    folders = [root]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
@@ -33,10 +43,9 @@ def own_size_bytes(root: Path) -> int:
                 _require(path, ok=not entry.is_symlink(), what="is a link, artifacts have files of their own")
                 if entry.is_dir():
                     folders.append(path)
-                    continue
-                _require(path, ok=entry.is_file(), what="is neither a file nor a folder")
-                size_bytes += entry.stat().st_size
-    return size_bytes
+                else:
+                    _require(path, ok=entry.is_file(), what="is neither a file nor a folder")
+                    yield entry
 
 
 def _require(path: Path, *, ok: bool, what: str) -> None:

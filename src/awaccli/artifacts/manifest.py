@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from awaccli.artifacts.containment import InsidePath, RelativePath, own_size_bytes
+from awaccli.artifacts.containment import InsidePath, RelativePath, require_own_files
 from awaccli.artifacts.identity import canonical_json, sha256_file, sha256_json
 from awaccli.artifacts.json_file import json_problem, read_json_artifact, read_json_bytes
 from awaccli.config.json_value import first_problem, parse_json
@@ -236,7 +236,6 @@ def read_manifest(path: Path) -> Manifest:
     if not path.exists():
         raise InputError(f"`{path}` does not exist", hint=_missing_hint(path))
     try:
-        own_size_bytes(path)
         text = _manifest_bytes(path)
     except OSError as error:
         raise InputError(
@@ -264,9 +263,12 @@ def _kinds_stored_as(path: Path) -> tuple[Kind, ...]:
 
 
 def _manifest_bytes(path: Path) -> bytes | None:
+    file = path / MANIFEST
+    if path.is_dir() and not os.path.lexists(file):
+        return None  # any folder: it is not searched
+    require_own_files(path)
     if path.is_dir():
-        file = path / MANIFEST
-        return read_json_bytes(file) if file.is_file() else None
+        return read_json_bytes(file)
     if path.suffix == ".json":
         found = read_json_artifact(path)
         return found[1] if found else None

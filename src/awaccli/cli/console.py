@@ -17,6 +17,8 @@ from awaccli.errors import AwacError, InterruptedRunError
 from awaccli.protocols import Progress
 
 LOG = logging.getLogger("awaccli")
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+"""Characters that are no text, with what is shown instead; tab and newline are text."""
 _PLAIN_INTERVAL_S = 10.0
 _VERBOSE_INTERVAL_S = 1.0
 _SHOWN = {
@@ -30,11 +32,16 @@ _SHOWN = {
 def emit(text: str) -> None:
     """Print a result. A reader that went away ends the program quietly with 141."""
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(_shown(text, sys.stdout) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         abandon_stdout()
         raise InterruptedRunError(signal.SIGPIPE, "") from None
+
+
+def _shown(text: str, stream: Any) -> str:
+    """Return ``text`` as a terminal may have it: names in files of strangers can hold its commands."""
+    return text.translate(_CONTROLS) if stream.isatty() else text
 
 
 def abandon_stdout() -> None:
@@ -55,11 +62,11 @@ def emit_json(value: Mapping[str, Any]) -> None:
 def complain(error: AwacError) -> None:
     """Print an error and its hint."""
     if str(error):
-        print(f"error: {error}", file=sys.stderr)
+        print(_shown(f"error: {error}", sys.stderr), file=sys.stderr)
     for note in getattr(error, "__notes__", ()):
         print(f"note: {note}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(_shown(f"hint: {error.hint}", sys.stderr), file=sys.stderr)
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
@@ -134,11 +141,11 @@ class PlainReporter:
     def note(self, message: str) -> None:
         """Say something worth knowing."""
         if not self._quiet:
-            print(message, file=sys.stderr)
+            print(_shown(message, sys.stderr), file=sys.stderr)
 
     def warn(self, message: str) -> None:
         """Say something that needs attention."""
-        print(f"warning: {message}", file=sys.stderr)
+        print(_shown(f"warning: {message}", sys.stderr), file=sys.stderr)
 
     def interrupted(self) -> int:
         """Return the signal that asked to stop, or 0."""

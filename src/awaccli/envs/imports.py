@@ -36,7 +36,7 @@ def import_named(name: str) -> ModuleType:
             f"no module named `{name}`",
             hint=closest(name, local) or f"expected an installed package or a file `{name}.py` in {here}",
         ) from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # foreign code: a module may raise anything
         raise UsageError(f"importing `{name}` failed: {type(error).__name__}: {error}") from error
 
 

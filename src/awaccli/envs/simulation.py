@@ -128,7 +128,7 @@ def _make(task: TaskSpec) -> gym.Env[Any, Any]:
         ) from error
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise UsageError(f"task `{task.name}` needs a package that is missing: {error}") from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # foreign code: a constructor may raise anything
         given = f" with {task.kwargs}" if task.kwargs else ""
         raise UsageError(
             f"task `{task.name}`: cannot make `{task.env_id}`{given}: {type(error).__name__}: {error}",

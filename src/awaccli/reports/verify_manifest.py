@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from awaccli.artifacts.checkpoint import POLICY, TRAINER
 from awaccli.artifacts.commit import PART
-from awaccli.artifacts.containment import own_size_bytes
+from awaccli.artifacts.containment import require_own_files
 from awaccli.artifacts.identity import sha256_file
 from awaccli.artifacts.json_file import read_json_artifact
 from awaccli.artifacts.manifest import MANIFEST, SCHEMA, FileEntry, Kind, Manifest, read_manifest
@@ -43,8 +44,8 @@ def identify(path: Path) -> Identified:
             f"`{path}` is an unfinished run, not an artifact yet",
             hint="repeat its command with --resume to go on",
         )
-    if path.exists():
-        own_size_bytes(path)
+    if path.is_dir() and any(os.path.lexists(path / name) for name in (MANIFEST, _ZARR, POLICY, TRAINER)):
+        require_own_files(path)
     try:
         manifest = read_manifest(path)
     except InputError as error:
