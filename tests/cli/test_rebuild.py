@@ -210,7 +210,8 @@ def test_a_task_with_binary_rewards_starts_from_its_own_preset(tmp_path, awac):
     manifest = demos.sealed()
     recipe = pretrain.pretrain_recipe([demos], standard, algo="awac", seed=0)
     out = tmp_path / "x.json"
-    forged = manifest.model_copy(update={"id": "1" * 64, "recipe": recipe, "ancestors": manifest.lineage()})
+    changes = {"kind": "evaluation", "id": "1" * 64, "recipe": recipe, "ancestors": manifest.lineage()}
+    forged = manifest.model_copy(update=changes)
     out.write_bytes(json_artifact({}, forged.to_bytes()))
     collect, train = plan(out, Path("again")).commands
     assert str(collect) == (
@@ -288,9 +289,8 @@ def test_an_expert_of_another_version_is_refused(awac, tmp_path):
     manifest = read_manifest(DEMOS)
     (expert,) = manifest.recipe.inputs
     other = manifest.recipe.model_copy(update={"inputs": (expert.model_copy(update={"id": "ab" * 32}),)})
-    (tmp_path / "x.json").write_bytes(
-        json_artifact({}, manifest.model_copy(update={"recipe": other}).to_bytes())
-    )
+    forged = manifest.model_copy(update={"kind": "evaluation", "recipe": other})
+    (tmp_path / "x.json").write_bytes(json_artifact({}, forged.to_bytes()))
     awac("rebuild", "x.json").failed(3, "an expert abababababab that this awac does not have", "copy")
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -125,7 +126,15 @@ def test_a_limit_on_file_sizes(awac, folder):
         assert read_manifest(folder / output).id == expected
 
 
+def nobody_can_run_it():
+    """Return whether a user without rights can read this installation, wherever it was put."""
+    command = [sys.executable, "-c", "import awaccli.stages.collect_demos"]
+    return subprocess.run(command, user=NOBODY, cwd="/", capture_output=True, check=False).returncode == 0
+
+
 def test_a_folder_that_may_not_be_written(awac, folder):
+    if os.getuid() == 0 and not nobody_can_run_it():
+        pytest.skip("root may write everywhere, and this installation is private to root")
     if os.getuid() == 0:
         for parent in folder.parents[:3]:
             parent.chmod(0o755)

@@ -30,6 +30,7 @@ from awaccli.artifacts.hdf5_pieces import (
 USER_BLOCK_BYTES = 512
 _MAX_MESSAGES_BYTES = 16 << 20
 _MAX_PIECES = 1 << 20
+_OVERHEAD_BYTES = 1024
 _NIL, _DATASPACE, _LINK_INFO, _DATATYPE, _FILL, _LINK, _EXTERNAL = 0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07
 _LAYOUT, _GROUP_INFO, _FILTERS, _CONTINUATION = 0x08, 0x0A, 0x0B, 0x10
 _IN_GROUP = {_NIL, _LINK_INFO, _LINK, _GROUP_INFO}
@@ -92,10 +93,13 @@ class Hdf5File:
 
     def _values(self, array: StoredArray, piece: int) -> np.ndarray:
         """Return one piece, decompressed, of exactly the size that it declares."""
-        stored = self._raw(*array.pieces[piece], f"piece {piece}")
+        size_bytes = math.prod(array.chunks or array.shape) * np.dtype(array.dtype).itemsize
+        address, stored_bytes = array.pieces[piece]
+        if stored_bytes > 2 * size_bytes + _OVERHEAD_BYTES:
+            raise ForeignError(f"piece {piece} is larger than what it holds")
+        stored = self._raw(address, stored_bytes, f"piece {piece}")
         if array.chunks is None:
             return np.frombuffer(stored, array.dtype).reshape(array.shape)
-        size_bytes = math.prod(array.chunks) * np.dtype(array.dtype).itemsize
         inflater = zlib.decompressobj()
         try:
             plain = inflater.decompress(stored, size_bytes + 1)

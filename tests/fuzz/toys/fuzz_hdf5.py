@@ -15,6 +15,7 @@ from mutations import changed_bytes, changed_json
 
 from awaccli.artifacts.identity import canonical_json
 from awaccli.data.dataset import open_dataset
+from awaccli.data.stores import FieldInfo
 from awaccli.data.stores.hdf5 import write_hdf5
 
 
@@ -27,9 +28,14 @@ class Hdf5(Dataset):
         """Make it."""
         made = specimens.make_dataset(path)
         dataset = open_dataset(made)
-        self._header, self._layout = dataset.header.to_json(), dataset.layout()
+        self._header = dataset.header.to_json()
+        self._layout = {name: _in_pieces(name, info) for name, info in dataset.layout().items()}
         self._columns_by_name = {name: dataset.column(name) for name in self._layout}
         self._manifest = specimens.manifest_record(dataset.sealed().to_bytes())
+        self.path = made
+        self._write(
+            canonical_json(self._header), self._layout, self._columns_by_name, dataset.sealed().to_bytes()
+        )
         data = made.read_bytes()
         marks = (b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"FAHD", b"FADB", b"\x89HDF")
         self._places = sorted(at for mark in marks for at in _places(data, mark))
@@ -95,6 +101,12 @@ class Hdf5(Dataset):
         return f"{name}: {what}; resealed"
 
 
+def _in_pieces(name: str, info: FieldInfo) -> FieldInfo:
+    """Have some fields stored in more than one chunk, which takes a list of them."""
+    small = (4, *info.shape[1:])
+    return FieldInfo(info.dtype, info.shape, small) if name.startswith("steps/") else info
+
+
 def _places(data: bytes, mark: bytes) -> Iterator[int]:
     at = data.find(mark)
     while at >= 0:
@@ -113,7 +125,7 @@ _FOREIGN = {
     "gone": lambda file, name, old: None,
     "soft link": lambda file, name, old: file.__setitem__(name, h5py.SoftLink("/steps/actions")),
     "external link": lambda file, name, old: file.__setitem__(name, h5py.ExternalLink("/etc/passwd", "/x")),
-    "hard link": lambda file, name, old: file.__setitem__(name, file["steps"]),
+    "hard link": lambda file, name, old: file.__setitem__(name, file["final"]),
     "itself": lambda file, name, old: file.__setitem__(name, file["/"]),
     "virtual": _virtual,
     "external": lambda file, name, old: file.create_dataset(

@@ -36,6 +36,8 @@ class Target:
         self.sound = self.make(folder / f"sound{self.suffix}")
         self.path = folder / f"specimen{self.suffix}"
         files = [file for file in [*self.sound.rglob("*"), self.sound] if file.is_file()]
+        self._folders = {self.path / f.relative_to(self.sound) for f in self.sound.rglob("*") if f.is_dir()}
+        self._folders.add(self.path)
         self._content = {self.path / file.relative_to(self.sound): file.read_bytes() for file in files}
 
     def make(self, path: Path) -> Path:
@@ -55,7 +57,10 @@ class Target:
 
     def fresh(self) -> None:
         """Make the working copy sound again: what was changed, removed or added since."""
-        for place in [*self.path.rglob("*"), self.path]:
+        for place in [*self.path.rglob("*"), self.path][::-1]:
+            if place.is_dir() and not place.is_symlink() and place not in self._folders:
+                place.rmdir()
+                continue
             known = place in self._content and not place.is_symlink()
             if place.is_symlink() or (place.is_file() and not (known and _is_untouched(place))):
                 place.unlink()

@@ -141,5 +141,5 @@ class Zarr(Dataset):
                 return f"{one.name} empty"
             case _:
                 (self.path / rng.choice(("steps", "extra", "c"))).mkdir(exist_ok=True)
-                (one.parent / "extra").write_bytes(rng.randbytes(10))
+                (one.parent / "extra.bin").write_bytes(rng.randbytes(10))
                 return "an extra file"
