@@ -172,6 +172,10 @@ def test_missing_chunk(stored):
         lambda array: array.update(shape="x"),
         lambda array: array["chunk_grid"]["configuration"].update(chunk_shape=[1 << 60, 2]),
         lambda array: array["chunk_key_encoding"].update(name="v2"),
+        lambda array: array["chunk_key_encoding"].update(configuration={"separator": "/../"}),
+        lambda array: array["chunk_grid"]["configuration"].update(chunk_shape=[131072, 1]),
+        lambda array: array["codecs"][0]["configuration"].update(endian="big"),
+        lambda array: array.update(codecs=[*array["codecs"], {"name": "gzip"}]),
     ],
 )
 def test_zarr_of_a_stranger(stored, change):
