@@ -18,7 +18,7 @@ STUCK_S = 30
 """Without a word from the program: it hangs where no signal of its own helps."""
 CAP_MB = 512
 LONG = {"zarr": 3_500, "hdf5": 6_000, "checkpoint": 3_500, "evaluation": 3_000}
-SHORT = {"zarr": 30, "hdf5": 90, "checkpoint": 40, "evaluation": 50}
+SHORT = {"zarr": 20, "hdf5": 80, "checkpoint": 40, "evaluation": 60}
 
 
 class Batch:
