@@ -18,7 +18,7 @@ STUCK_S = 30
 """Without a word from the program: it hangs where no signal of its own helps."""
 CAP_MB = 512
 LONG = {"zarr": 3_500, "hdf5": 6_000, "checkpoint": 3_500, "evaluation": 3_000}
-SHORT = {"zarr": 20, "hdf5": 80, "checkpoint": 40, "evaluation": 60}
+SHORT = {"zarr": 30, "hdf5": 80, "checkpoint": 40, "evaluation": 50}
 
 
 class Batch:
@@ -98,13 +98,13 @@ def run(counts, first=0):
 def check(batches):
     defects = [defect for batch in batches for defect in batch.defects]
     assert not defects, "\n".join(defects)
-    for batch in batches:
-        assert batch.outcomes["refused"] > batch.count / 2, "the changes hardly do any harm"
-        assert batch.outcomes["ok"] > batch.count / 100, "nothing gets past the first check"
-        assert batch.peak_mb < CAP_MB
+    outcomes = sum((batch.outcomes for batch in batches), Counter())
+    assert outcomes["refused"] > outcomes.total() / 2, "the changes hardly do any harm"
+    assert outcomes["ok"] > outcomes.total() / 20, "nothing gets past the first checks"
+    assert max(batch.peak_mb for batch in batches) < CAP_MB
 
 
-def test_some_hundred_corrupted_artifacts():
+def test_two_hundred_corrupted_artifacts():
     check(run(SHORT))
 
 

@@ -118,7 +118,7 @@ def test_other_environments_of_known_packages_need_no_flag():
         ({"env_id": "evil:Evil-v0"}, "names a module"),
         ({"env_id": "NoSuch-v0"}, "has registered"),
         ({"env_id": ""}, "has registered"),
-        ({"kwargs": {"xml_file": "/tmp/evil.xml"}}, "xml_file='/tmp/evil.xml'"),
+        ({"kwargs": {"xml_file": "/elsewhere/evil.xml"}}, "xml_file='/elsewhere/evil.xml'"),
         ({"kwargs": {"xml_file": "evil.xml"}}, "xml_file"),
         ({"kwargs": {"entry_point": "evil:Evil"}}, "entry_point"),
         ({"kwargs": {"options": [{"path": "../evil"}]}}, "options"),

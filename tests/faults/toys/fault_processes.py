@@ -87,9 +87,10 @@ class Run:
         return (self.says / f"{self.token}.err").read_text()
 
     def kill(self, number=signal.SIGKILL):
-        """Send a signal, if it is still there."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        """Send a signal, if nobody has seen its end yet: after that the id may be another process's."""
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def after(self, delay_s, number=signal.SIGKILL):
         """Send a signal this long after the start, if it is still there then."""
