@@ -265,7 +265,7 @@ def test_weight_decay_leaves_log_std_alone(spaces, make_batch, make_noise):
     light, heavy = (learner.tensors() for learner in learners)
     assert torch.equal(light["policy.free_log_std"], heavy["policy.free_log_std"])
     assert torch.equal(light["critic.layers.0.weight"], heavy["critic.layers.0.weight"])
-    assert not torch.equal(light["adam.policy.head.weight.exp_avg"], heavy["adam.policy.head.weight.exp_avg"])
+    assert not torch.equal(light["adam.policy.exp_avg"], heavy["adam.policy.exp_avg"])
 
 
 def test_target_actions_stay_in_the_box_unless_told_otherwise(spaces, make_batch):
@@ -273,8 +273,12 @@ def test_target_actions_stay_in_the_box_unless_told_otherwise(spaces, make_batch
     inside = shaken(awac(spaces, reward_range=None))
     outside = shaken(awac(spaces, reward_range=None, clip_target_actions=False))
     bounded = {"next": torch.full((5, 2), 500.0)}
-    assert torch.equal(inside._target(make_batch(), noise), inside._target(make_batch(), bounded))
-    assert not torch.equal(outside._target(make_batch(), noise), outside._target(make_batch(), bounded))
+    targets = [
+        [learner._target(make_batch(), far, learner._phase()) for far in (noise, bounded)]
+        for learner in (inside, outside)
+    ]
+    assert torch.equal(*targets[0])
+    assert not torch.equal(*targets[1])
 
 
 def test_target_clamp_needs_the_rewards_range(spaces, make_batch, make_noise):
@@ -284,7 +288,7 @@ def test_target_clamp_needs_the_rewards_range(spaces, make_batch, make_noise):
         (awac(spaces, reward_range=None), 1e4),
         (awac(spaces, clamp_target=False), 1e4),
     ):
-        target = learner._target(batch, make_noise(learner))
+        target = learner._target(batch, make_noise(learner), learner._phase())
         assert target.tolist() == pytest.approx([expected] * 5, abs=1)
 
 

@@ -7,9 +7,9 @@ from awaccli.algorithms.networks import (
     ObservationNormaliser,
     Spaces,
     TwinCritic,
-    move_towards,
     observation_scale,
 )
+from awaccli.algorithms.state import Block
 from awaccli.config.settings import NetworkSettings
 from awaccli.seeding import stream
 
@@ -121,10 +121,12 @@ def test_normaliser_clips_and_is_the_identity_without_statistics(spaces):
     assert torch.equal(plain(row), row)
 
 
-def test_move_towards_takes_a_share_of_the_distance(spaces):
+def test_a_block_moves_by_a_share_of_the_distance(spaces):
     slow, fast = (GaussianPolicy(spaces, SMALL, rng=stream(seed, "test")) for seed in (0, 1))
     start, goal = slow.head.weight.clone(), fast.head.weight.clone()
-    move_towards(slow, fast, step=0.25)
+    trailing, leading = Block(slow), Block(fast)
+    assert torch.equal(slow.head.weight, start)
+    trailing.move_towards(leading, step=0.25)
     torch.testing.assert_close(slow.head.weight, 0.75 * start + 0.25 * goal)
-    move_towards(slow, fast, step=1)
+    trailing.move_towards(leading, step=1)
     assert torch.equal(slow.head.weight, fast.head.weight)

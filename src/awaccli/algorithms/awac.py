@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,12 +15,20 @@ from awaccli.algorithms.networks import (
     ObservationNormaliser,
     Spaces,
     TwinCritic,
-    move_towards,
 )
-from awaccli.algorithms.state import copy_saved, make_adam, named_tensors
+from awaccli.algorithms.state import Block, adam_for, copy_saved, named_tensors
 from awaccli.config.settings import AwacSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
+
+
+class _Phase(NamedTuple):
+    """What an update does, going by how many came before it."""
+
+    on_returns: bool
+    """Critics regress on logged returns."""
+    cloning: bool
+    """All logged actions weigh the same."""
 
 
 class Awac:
@@ -31,6 +40,7 @@ class Awac:
         reward_range: smallest and largest reward of a step, where known; bounds the critic's targets.
         seed: initial weights are functions of it.
         device: where tensors live.
+        compiled: let PyTorch's compiler fuse the losses: 10 % faster, once it has taken its seconds.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class Awac:
         reward_range: tuple[float, float] | None,
         seed: int,
         device: str | torch.device = "cpu",
+        compiled: bool = False,
     ) -> None:
         self._settings, self._spaces = settings, spaces
         network = settings.network
@@ -50,11 +61,20 @@ class Awac:
         self._target_critic = copy.deepcopy(self._critic).requires_grad_(requires_grad=False)
         self._average = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         self._clone = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
-        self._optimiser = make_adam(self._policy, self._critic, settings.optimiser)
+        self._blocks = {
+            module: Block(module)
+            for module in (self._policy, self._critic, self._target_critic, self._average, self._clone)
+        }
+        self._optimiser = adam_for(
+            self._policy, self._blocks[self._policy], self._blocks[self._critic], settings.optimiser
+        )
         self._reachable = reward_range and losses.reachable_values(reward_range, settings.discount)
         self._bounds = self._reachable if settings.clamp_target else None
         # Stays on the CPU on every device: schedules read it without a synchronisation.
         self._updates = torch.zeros(1, dtype=torch.int64)
+        self._step_losses = (
+            torch.compile(self._losses, fullgraph=True, dynamic=False) if compiled else self._losses
+        )
 
     @property
     def updates(self) -> int:
@@ -70,29 +90,39 @@ class Awac:
 
     def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Make one gradient step of critics and policy, both from the networks as they were before it."""
-        observations = self._normaliser(batch.observations)
-        q = self._critic(observations, batch.actions)
-        mean, log_std = self._policy.mean(observations), self._policy.log_std()
-
-        critic_loss = losses.critic_loss(q, self._target(batch, noise))
-        log_prob = losses.gaussian_log_prob(batch.actions, mean, log_std)
-        weights = self._scheduled_weights(observations, q, mean, noise)
-        policy_loss = losses.weighted_likelihood_loss(log_prob, weights)
-
-        self._optimiser.zero_grad()
-        torch.autograd.backward((critic_loss, policy_loss))  # they share no parameter
-        self._optimiser.step()
+        critic_loss, policy_loss, largest = self._step_losses(batch, noise, self._phase())
+        self._optimiser.minimise(critic_loss, policy_loss)
         self._follow()
         return {
             "loss/policy": policy_loss.detach(),
             "loss/critic": critic_loss.detach(),
-            "q/largest": q.detach().abs().amax(),
+            "q/largest": largest,
         }
 
+    def _phase(self) -> _Phase:
+        settings = self._settings
+        return _Phase(
+            on_returns=self.updates < settings.return_updates, cloning=self.updates < settings.bc_updates
+        )
+
+    def _losses(
+        self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the losses of critics and policy, and the largest size of Q in the batch; 0-dimensional."""
+        observations = self._normaliser(batch.observations)
+        q = self._critic(observations, batch.actions)
+        mean, log_std = self._policy.mean(observations), self._policy.log_std()
+
+        critic_loss = losses.critic_loss(q, self._target(batch, noise, phase))
+        log_prob = losses.gaussian_log_prob(batch.actions, mean, log_std)
+        weights = self._scheduled_weights(observations, q, mean, noise, phase)
+        policy_loss = losses.weighted_likelihood_loss(log_prob, weights)
+        return critic_loss, policy_loss, q.detach().abs().amax()
+
     @torch.no_grad()
-    def _target(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+    def _target(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> Tensor:
         """Return what the critics regress on, float32 [B]: logged returns at first, then the TD target."""
-        if self.updates < self._settings.return_updates:
+        if phase.on_returns:
             return batch.returns
         observations = self._normaliser(batch.next_observations)
         actions = self._actions(self._policy.mean(observations), noise["next"])
@@ -101,10 +131,10 @@ class Awac:
 
     @torch.no_grad()
     def _scheduled_weights(
-        self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor]
+        self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor], phase: _Phase
     ) -> Tensor:
         """Return the weight of each logged action, float32 [B]: 1 while the policy starts as a clone."""
-        if self.updates < self._settings.bc_updates:
+        if phase.cloning:
             return torch.ones_like(q[0])
         return self._weights(self._advantage(observations, q, mean, noise))
 
@@ -142,11 +172,12 @@ class Awac:
     def _follow(self) -> None:
         """Let everything that trails the trained networks take its step."""
         self._updates += 1
-        move_towards(self._target_critic, self._critic, step=self._settings.tau)
+        blocks, policy = self._blocks, self._blocks[self._policy]
+        blocks[self._target_critic].move_towards(blocks[self._critic], step=self._settings.tau)
         if self._settings.average:
-            move_towards(self._average, self._policy, step=1 - self._settings.average)
+            blocks[self._average].move_towards(policy, step=1 - self._settings.average)
         if self.updates == self._settings.bc_updates:
-            move_towards(self._clone, self._policy, step=1)
+            blocks[self._clone].move_towards(policy, step=1)
 
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float | list[float]]:
@@ -160,7 +191,7 @@ class Awac:
             | diagnostics.of_critic(q.amin(dim=0), self._reachable)
             | diagnostics.of_policy(mean, log_std, batch.actions)
             | {"batch/offline_share": batch.offline.float().mean()}
-            | {"q/td_error": (q - self._target(batch, noise)).abs().mean()}
+            | {"q/td_error": (q - self._target(batch, noise, self._phase())).abs().mean()}
         )
         if 0 < self._settings.bc_updates <= self.updates:
             clone = {"other_mean": self._clone.mean(observations), "other_log_std": self._clone.log_std()}

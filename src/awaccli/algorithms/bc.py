@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
-from awaccli.algorithms.networks import GaussianPolicy, ObservationNormaliser, Spaces, move_towards
-from awaccli.algorithms.state import copy_saved, make_adam, named_tensors
+from awaccli.algorithms.networks import GaussianPolicy, ObservationNormaliser, Spaces
+from awaccli.algorithms.state import Block, adam_for, copy_saved, named_tensors
 from awaccli.config.settings import BcSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -24,17 +24,26 @@ class BehaviourCloning:
         spaces: observations and actions of the task.
         seed: initial weights are functions of it, and equal to those of ``Awac``'s policy.
         device: where tensors live.
+        compiled: see ``Awac``.
     """
 
     def __init__(
-        self, settings: BcSettings, spaces: Spaces, *, seed: int, device: str | torch.device = "cpu"
+        self,
+        settings: BcSettings,
+        spaces: Spaces,
+        *,
+        seed: int,
+        device: str | torch.device = "cpu",
+        compiled: bool = False,
     ) -> None:
         self._spaces = spaces
         self._normaliser = ObservationNormaliser(spaces).to(device)
         self._policy = GaussianPolicy(spaces, settings.network, rng=stream(seed, "init", "policy")).to(device)
         self._average = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
-        self._optimiser = make_adam(self._policy, None, settings.optimiser)
+        self._block, self._average_block = Block(self._policy), Block(self._average)
+        self._optimiser = adam_for(self._policy, self._block, None, settings.optimiser)
         self._decay = settings.average
+        self._step_loss = torch.compile(self._loss, fullgraph=True, dynamic=False) if compiled else self._loss
 
     def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:  # noqa: ARG002 - protocol
         """Return nothing: no draws are needed."""
@@ -42,15 +51,16 @@ class BehaviourCloning:
 
     def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002 - protocol
         """Make one gradient step on the likelihood of the logged actions."""
+        loss = self._step_loss(batch)
+        self._optimiser.minimise(loss)
+        if self._decay:
+            self._average_block.move_towards(self._block, step=1 - self._decay)
+        return {"loss/policy": loss.detach()}
+
+    def _loss(self, batch: Batch) -> Tensor:
         mean = self._policy.mean(self._normaliser(batch.observations))
         log_prob = losses.gaussian_log_prob(batch.actions, mean, self._policy.log_std())
-        loss = losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
-        self._optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        self._optimiser.step()
-        if self._decay:
-            move_towards(self._average, self._policy, step=1 - self._decay)
-        return {"loss/policy": loss.detach()}
+        return losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
 
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float | list[float]]:  # noqa: ARG002 - protocol

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from awaccli.algorithms import losses
-from awaccli.algorithms.networks import ObservationNormaliser, Spaces, TwinCritic, move_towards
+from awaccli.algorithms.networks import ObservationNormaliser, Spaces, TwinCritic
+from awaccli.algorithms.state import Adam, Block, Group
 from awaccli.config.settings import NetworkSettings
 from awaccli.protocols import Batch
 from awaccli.seeding import stream
@@ -39,7 +40,8 @@ class FittedQ:
         self._normaliser = ObservationNormaliser(spaces)
         self._critic = TwinCritic(spaces, network, rng=stream(seed, "init", "fitted-q"))
         self._target_critic = copy.deepcopy(self._critic).requires_grad_(requires_grad=False)
-        self._optimiser = torch.optim.Adam(self._critic.parameters(), lr=_LR, fused=True)
+        self._block, self._target_block = Block(self._critic), Block(self._target_critic)
+        self._optimiser = Adam({"critic": Group(self._block, _LR)})
         self._bounds = bounds
 
     def start(self, batch: Batch) -> Tensor:
@@ -63,10 +65,8 @@ class FittedQ:
     def _regress(self, batch: Batch, target: Tensor) -> Tensor:
         q = self._critic(self._normaliser(batch.observations), batch.actions)
         loss = losses.critic_loss(q, target)
-        self._optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        self._optimiser.step()
-        move_towards(self._target_critic, self._critic, step=_TAU)
+        self._optimiser.minimise(loss)
+        self._target_block.move_towards(self._block, step=_TAU)
         return loss.detach()
 
     @torch.no_grad()

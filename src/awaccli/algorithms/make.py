@@ -42,6 +42,7 @@ def make_learner(
     reward_range: tuple[float, float] | None,
     seed: int,
     device: str | torch.device = "cpu",
+    compiled: bool = False,
 ) -> Learner:
     """Return a learner with fresh weights.
 
@@ -57,6 +58,7 @@ def make_learner(
         reward_range: smallest and largest reward of a step, where known.
         seed: initial weights are functions of it.
         device: where tensors live.
+        compiled: let PyTorch's compiler make updates faster.
 
     Raises:
         UsageError: no algorithm of that name.
@@ -72,9 +74,17 @@ def make_learner(
     match algo:
         case "awac":
             section = settings.awac
-            return Awac(section, spaces(section.network), reward_range=reward_range, seed=seed, device=device)
+            return Awac(
+                section,
+                spaces(section.network),
+                reward_range=reward_range,
+                seed=seed,
+                device=device,
+                compiled=compiled,
+            )
         case "bc":
-            return BehaviourCloning(settings.bc, spaces(settings.bc.network), seed=seed, device=device)
+            network = spaces(settings.bc.network)
+            return BehaviourCloning(settings.bc, network, seed=seed, device=device, compiled=compiled)
         case _:
             close = difflib.get_close_matches(algo, ALGORITHMS, n=1)
             hint = f"did you mean `{close[0]}`?" if close else f"expected one of {', '.join(ALGORITHMS)}"

@@ -1,56 +1,121 @@
-"""What learners share to stop and go on: Adam with visible moments, and copying saved tensors back."""
+"""What learners share: parameters in blocks, Adam with visible moments, and copying saved tensors back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from awaccli.algorithms.networks import GaussianPolicy
 from awaccli.config.settings import OptimiserSettings
 from awaccli.errors import CheckpointError
 
 
-def make_adam(policy: nn.Module, critic: nn.Module | None, settings: OptimiserSettings) -> torch.optim.Adam:
-    """Return one Adam for all networks, its moments already in place so that they can be saved and loaded.
+class Block:
+    """The parameters of a module side by side in one tensor, and their gradients in another.
 
-    Weight decay is L2 (added to the gradient), on the policy only and never on its log std: it would pull the
-    exploration of every task towards the same value.
+    What goes over all parameters, as Adam and Polyak averaging do, is then one operation. The parameters
+    themselves become views of the block and are used as ever.
     """
-    free_log_std = [weight for name, weight in policy.named_parameters() if name == "free_log_std"]
-    weights = [weight for name, weight in policy.named_parameters() if name != "free_log_std"]
-    groups = [
-        {"params": weights, "lr": settings.policy_lr, "weight_decay": settings.weight_decay},
-        {"params": free_log_std, "lr": settings.policy_lr},
-    ]
-    if critic is not None:
-        groups.append({"params": list(critic.parameters()), "lr": settings.critic_lr})
-    optimiser = torch.optim.Adam(groups, fused=True)
-    for group in optimiser.param_groups:
-        for weight in group["params"]:
-            optimiser.state[weight] = {
-                "step": torch.zeros((), dtype=torch.float32, device=weight.device),
-                "exp_avg": torch.zeros_like(weight),
-                "exp_avg_sq": torch.zeros_like(weight),
+
+    def __init__(self, module: nn.Module) -> None:
+        parameters = dict(module.named_parameters())
+        self._shapes = {name: weight.shape for name, weight in parameters.items()}
+        self.values = torch.cat([weight.detach().flatten() for weight in parameters.values()])
+        """float32 [P]."""
+        self.gradients = torch.zeros_like(self.values)
+        """float32 [P]."""
+        values, gradients = self.views(self.values), self.views(self.gradients)
+        for name, weight in parameters.items():
+            weight.data = values[name]
+            weight.grad = gradients[name] if weight.requires_grad else None
+
+    def views(self, tensor: Tensor) -> dict[str, Tensor]:
+        """Return the part of a tensor like ``values`` that belongs to each parameter, by name."""
+        parts = torch.split(tensor, [shape.numel() for shape in self._shapes.values()])
+        return {
+            name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+    def move_towards(self, source: Block, *, step: float) -> None:
+        """Move every parameter by the share ``step`` of its distance to that of ``source``; 1 copies."""
+        self.values.lerp_(source.values, step)
+
+
+class Group(NamedTuple):
+    """Parameters that learn alike: a block, or a part of it."""
+
+    block: Block
+    lr: float
+    weight_decay: float = 0.0
+    """L2, added to the gradient."""
+    part: slice = slice(None)
+
+
+class Adam:
+    """Adam over blocks of parameters; its moments are there from the start, so that they can be saved."""
+
+    def __init__(self, groups: Mapping[str, Group]) -> None:
+        self._blocks = list({id(group.block): group.block for group in groups.values()}.values())
+        leaves = {name: group.block.values[group.part] for name, group in groups.items()}
+        self._adam = torch.optim.Adam(
+            [
+                {"params": [leaves[name]], "lr": group.lr, "weight_decay": group.weight_decay}
+                for name, group in groups.items()
+            ],
+            fused=True,
+        )
+        self._state: dict[str, dict[str, Tensor]] = {}
+        for name, leaf in leaves.items():
+            leaf.grad = groups[name].block.gradients[groups[name].part]
+            self._state[name] = self._adam.state[leaf] = {
+                "step": torch.zeros((), device=leaf.device),
+                "exp_avg": torch.zeros_like(leaf),
+                "exp_avg_sq": torch.zeros_like(leaf),
             }
-    return optimiser
+
+    def minimise(self, *losses: Tensor) -> None:
+        """Make one step on losses that share no parameter."""
+        for block in self._blocks:
+            block.gradients.zero_()
+        torch.autograd.backward(losses)
+        self._adam.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return live views of steps and moments: ``adam.critic.exp_avg``."""
+        return {
+            f"adam.{name}.{key}": tensor
+            for name, state in self._state.items()
+            for key, tensor in state.items()
+        }
 
 
-def named_tensors(modules: Mapping[str, nn.Module], optimiser: torch.optim.Adam) -> dict[str, Tensor]:
-    """Return live views of parameters, buffers and moments: ``policy.head.bias``, ``adam.policy.head...``."""
+def adam_for(policy: GaussianPolicy, block: Block, critic: Block | None, settings: OptimiserSettings) -> Adam:
+    """Return one Adam for a policy and its critics.
+
+    Weight decay is on the policy only and never on its log std: it would pull the exploration of every task
+    towards the same value.
+    """
+    n_std = policy.free_log_std.numel()  # a module's own parameters come before those of its layers
+    groups = {
+        "policy": Group(block, settings.policy_lr, settings.weight_decay, part=slice(n_std, None)),
+        "log_std": Group(block, settings.policy_lr, part=slice(n_std)),
+    }
+    if critic is not None:
+        groups["critic"] = Group(critic, settings.critic_lr)
+    return Adam(groups)
+
+
+def named_tensors(modules: Mapping[str, nn.Module], optimiser: Adam) -> dict[str, Tensor]:
+    """Return live views of parameters, buffers and moments: ``policy.head.bias``, ``adam.policy.exp_avg``."""
     views = {
         f"{prefix}.{name}": tensor
         for prefix, module in modules.items()
         for name, tensor in module.state_dict().items()
     }
-    return views | dict(_moments(modules, optimiser))
-
-
-def _moments(modules: Mapping[str, nn.Module], optimiser: torch.optim.Adam) -> Iterator[tuple[str, Tensor]]:
-    for prefix, module in modules.items():
-        for name, weight in module.named_parameters():
-            for key, tensor in optimiser.state.get(weight, {}).items():
-                yield f"adam.{prefix}.{name}.{key}", tensor
+    return views | optimiser.tensors()
 
 
 def copy_saved(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 Actions = Literal["mean", "sample"]
 SimState = Literal["none", "init", "full"]
 WeightForm = Literal["softmax", "exp", "binary"]
+Precision = Literal["float32", "bf16"]
+Compilation = Literal["auto", "always", "never"]
 
 
 def _number(value: object) -> object:
@@ -221,6 +223,12 @@ class Execution(BaseModel):
     workers: int = Field(default=1, ge=1, description="processes that step environments")
     threads: int = Field(default=1, ge=1, description="threads of the gradient updates")
     device: str = Field(default="cpu", description="auto, cpu or cuda[:i]")
+    precision: Precision = Field(
+        default="float32", description="of the matrix products in gradient updates; weights are float32"
+    )
+    compilation: Compilation = Field(
+        default="auto", description="compile gradient updates; auto: where the run is long enough to repay it"
+    )
     episode_timeout_s: float = Field(
         default=600.0, ge=0, description="a worker without an answer for this long has hung; 0: never"
     )

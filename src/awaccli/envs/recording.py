@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -148,7 +149,7 @@ class _Recording:
                 f"{len(observation)} numbers, its space has {self._simulation.observation_dim}",
                 hint=self._again,
             )
-        if not np.isfinite(observation).all():
+        if not _finite(observation):
             raise RunError(
                 f"{self._where}, step {len(self._observations)}: the environment's observation is not finite "
                 f"in entries {np.flatnonzero(~np.isfinite(observation)).tolist()}",
@@ -166,7 +167,7 @@ class _Recording:
         shape = self._simulation.low.shape
         if action.shape != shape or action.dtype.kind not in "fiu":
             raise self._policy_failed(f"gave {action.dtype} {list(action.shape)}")
-        if not np.isfinite(action).all():
+        if not _finite(action):
             raise self._policy_failed(f"gave {action.tolist()}")
         return action
 
@@ -210,6 +211,11 @@ class _Recording:
             return {}
         qpos, qvel = zip(*self._positions, strict=True)
         return {"qpos": np.array(qpos), "qvel": np.array(qvel)}
+
+
+def _finite(vector: np.ndarray) -> bool:
+    """Say whether all entries are finite: of a sum of squares it is seen at once, unless that overflows."""
+    return math.isfinite(vector.dot(vector)) or bool(np.isfinite(vector).all())
 
 
 def _end_reason(last: Step) -> EndReason:

@@ -18,13 +18,19 @@ from awaccli.stages.compute import to_tensors
 
 
 def build_learner(
-    algo: str, settings: Settings, data: Sequence[Dataset], *, seed: int, device: str
+    algo: str,
+    settings: Settings,
+    data: Sequence[Dataset],
+    *,
+    seed: int,
+    device: str,
+    compiled: bool = False,
 ) -> Learner:
     """Make the learner of ``algo`` for the task and the statistics of ``data``."""
     facts = common_task(data)
     scale = ActionScale.of(facts)
     columns = ("steps/observations", "final/observations")
-    seen = Statistics.of(block for dataset in data for name in columns for block in dataset.blocks(name))
+    seen = Statistics.of(block for dataset in data for name in columns for block in dataset.parts(name))
     return make_learner(
         algo,
         settings,
@@ -36,6 +42,7 @@ def build_learner(
         reward_range=facts.reward_range,
         seed=seed,
         device=device,
+        compiled=compiled,
     )
 
 

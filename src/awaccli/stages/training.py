@@ -23,7 +23,7 @@ from awaccli.episode import Episode
 from awaccli.errors import CheckpointError, InterruptedRunError, RunError
 from awaccli.protocols import Batch, Learner, PolicyWeights, Progress, Reporter
 from awaccli.seeding import stream
-from awaccli.stages.compute import to_arrays, to_tensors
+from awaccli.stages.compute import Machine, to_arrays, to_tensors
 from awaccli.stages.health import Health, advice
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Training:
     offline_ratio: float | None
     success_ratio: float
     execution: Execution
-    device: str
+    machine: Machine
     metrics: MetricsLog
     clock: Clock
     updates: int = 0
@@ -72,7 +72,8 @@ class Training:
             RunError: at a line of the log, if a loss or value since the last one was not sane.
         """
         batch, noise = self._draw("update")
-        losses = self.learner.update(batch, noise)
+        with self.machine.products():
+            losses = self.learner.update(batch, noise)
         self.updates += 1
         self.health.note(self.updates, losses)
         if self.updates % self.execution.log_every == 0:
@@ -106,7 +107,7 @@ class Training:
         batch = self.buffer.sample(rng, self.batch_size, self.offline_ratio, self.success_ratio)
         shapes = self.learner.noise_shapes(self.batch_size)
         draws = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
-        return batch, to_tensors(draws, self.device)
+        return batch, to_tensors(draws, self.machine.device)
 
     def _log(self, losses: Mapping[str, torch.Tensor]) -> None:
         self.require_sane()
@@ -128,7 +129,7 @@ class Training:
         Positive: they are too optimistic. None for a learner without critics.
         """
         starts = np.stack([episode.observations[0] for episode in episodes])
-        expected = self.learner.state_values(torch.from_numpy(starts).to(self.device))
+        expected = self.learner.state_values(torch.from_numpy(starts).to(self.machine.device))
         if expected is None:
             return None
         return float(expected.mean()) - float(self.buffer.returns_at_start(episodes).mean())
@@ -188,7 +189,7 @@ class Training:
             leftover.unlink()
         if (scratch / SNAPSHOT).is_file():
             arrays, facts = _read_snapshot(scratch / SNAPSHOT)
-            self.learner.load(to_tensors(arrays, self.device))
+            self.learner.load(to_tensors(arrays, self.machine.device))
             self.updates, self.env_steps = facts["updates"], facts["env_steps"]
             self._kept = self.updates
         self.metrics.rewind(updates=self.updates, env_steps=self.env_steps)
