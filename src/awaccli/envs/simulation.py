@@ -56,6 +56,11 @@ class Simulation:
         """The simulator's state, where the environment is a MuJoCo one."""
         self._steps = 0
 
+    @property
+    def env(self) -> gym.Env[Any, Any]:
+        """The environment itself, for whoever draws it."""
+        return self._env
+
     def facts(self) -> TaskFacts:
         """Return what there is to know about the task."""
         task = self.task
