@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from awaccli.artifacts import disk
 from awaccli.artifacts.manifest import Ancestor, Recipe, damaged_files, read_manifest
+from awaccli.artifacts.urls import RemotePath, as_path
 from awaccli.errors import InputError, OutputExistsError, UsageError
 
 PART = ".part"
@@ -107,7 +108,7 @@ def claimed(
             another process is writing it.
         UsageError: the folder does not exist or cannot be written.
     """
-    _require_writable(path)
+    require_writable(path)
     with disk.locked(path), disk.named_in_errors(part_of(path)):
         _recover(path)
         target = _resolve(path, recipe, existing)
@@ -134,7 +135,7 @@ def taken_over(path: Path) -> Iterator[Target]:
         OutputExistsError: the output itself exists, or another process is writing it.
         UsageError: the folder cannot be written.
     """
-    _require_writable(path)
+    require_writable(path)
     with disk.locked(path), disk.named_in_errors(part_of(path)):
         _recover(path)
         if path.exists():
@@ -147,7 +148,7 @@ def taken_over(path: Path) -> Iterator[Target]:
 
 def check_free(path: Path, recipe: Recipe, existing: Existing) -> bool:
     """Check an output without touching it, for dry runs; return True if it is already there and valid."""
-    _require_writable(path)
+    require_writable(path)
     return _resolve(path, recipe, existing).finished
 
 
@@ -252,7 +253,17 @@ def describe_progress(scratch: Path) -> str:
     return f"{recipe.stage if recipe else 'unknown stage'}, {size_mb:.1f} MB"
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
+    """Check that a file or folder of this name can be made.
+
+    Raises:
+        UsageError: it is no name, or its folder does not exist or cannot be written.
+    """
+    if isinstance(as_path(path), RemotePath):
+        raise UsageError(
+            f"`{as_path(path)}` is a URL: only `awac data export` writes there",
+            hint="make it on this machine, then: awac data export DATASET -o URL",
+        )
     if path.name in ("", ".."):
         raise UsageError(f"`{path}` is a folder, not the name of an output", hint="e.g. -o relocate.zarr")
     folder = path.absolute().parent

@@ -78,4 +78,4 @@ InsidePath = Annotated[str, AfterValidator(_inside)]
 """Path of a file of the artifact, relative to its folder."""
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
-"""Where another artifact was, relative to the folder that this one is in."""
+"""Where another artifact was, relative to the folder that this one is in, or as a URL."""

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from awaccli.artifacts.containment import InsidePath, RelativePath, require_own_files
 from awaccli.artifacts.identity import canonical_json, sha256_file, sha256_json
 from awaccli.artifacts.json_file import json_problem, read_json_artifact, read_json_bytes
+from awaccli.artifacts.urls import RemotePath
 from awaccli.config.json_value import first_problem, parse_json
 from awaccli.config.settings import Execution
 from awaccli.config.task import TaskSpec
@@ -93,7 +94,7 @@ class Run(_Record):
     precision: str = "float32"
     mode: str = "eager"
     paths: dict[str, RelativePath] = Field(default_factory=dict)
-    """Where each input was, relative to this artifact, by id."""
+    """Where each input was, by id: relative to this artifact, or the URL it was read from."""
 
 
 class Manifest(_Record):
@@ -200,8 +201,9 @@ def versions() -> Mapping[str, str]:
 class Clock:
     """Started with a run, to describe it when it commits."""
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, *, precision: str = "float32", mode: str = "eager") -> None:
         self._execution = execution
+        self._precision, self._mode = precision, mode
         self._started = dt.datetime.now(dt.UTC)
         self._tick = time.monotonic()
 
@@ -210,7 +212,7 @@ class Clock:
         """Seconds since the run started."""
         return time.monotonic() - self._tick
 
-    def run(self, target: Path, inputs: Mapping[str, Path], *, mode: str = "eager") -> Run:
+    def run(self, target: Path, inputs: Mapping[str, Path]) -> Run:
         """Describe the run that made ``target`` from ``inputs`` (paths by artifact id)."""
         return Run(
             started=self._started.isoformat(timespec="seconds"),
@@ -218,21 +220,28 @@ class Clock:
             versions=dict(versions()),
             platform=f"{platform.system()}-{platform.machine()}",
             execution=self._execution.model_dump(mode="json"),
-            mode=mode,
+            precision=self._precision,
+            mode=self._mode,
             paths={key: _relative(path, target.parent) for key, path in inputs.items()},
         )
 
 
 def _relative(path: Path, start: Path) -> str:
+    if isinstance(path, RemotePath):
+        return str(path)
     return Path(os.path.relpath(path.absolute(), start.absolute())).as_posix()
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest of any artifact: a directory, an HDF5 dataset, or an evaluation.
+    """Return the manifest of any artifact: a directory, an HDF5 dataset, an evaluation, a dataset at a URL.
 
     Raises:
         InputError: nothing there, not an artifact, unfinished, or damaged.
     """
+    if isinstance(path, RemotePath):
+        from awaccli.artifacts.remote import remote_manifest
+
+        return remote_manifest(path)
     if not path.exists():
         raise InputError(f"`{path}` does not exist", hint=_missing_hint(path))
     try:

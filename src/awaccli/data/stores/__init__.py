@@ -16,6 +16,8 @@ import numpy as np
 
 from awaccli.artifacts.containment import own_size_bytes
 from awaccli.artifacts.manifest import read_manifest
+from awaccli.artifacts.urls import RemotePath
+from awaccli.data.columns import REQUIRED
 from awaccli.errors import DatasetError
 
 ATTRIBUTE = "awac"
@@ -28,6 +30,9 @@ MAX_CHUNK_BYTES = 256 << 20
 FREE_BYTES = 256 << 20
 MAX_RATIO = 500
 """Arrays may unpack to ``FREE_BYTES``, or to this many times what the dataset takes on the disk."""
+_FLAGS = ("steps/terminations", "steps/truncations")
+_INDEX = tuple(f"{name}/" for name in REQUIRED if name.startswith("episodes/") or name in _FLAGS)
+"""Beginnings of the names of files that tell episodes apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,14 @@ class Store(Protocol):
 
 
 def open_store(path: Path) -> Store:
-    """Open the arrays at ``path``.
+    """Open the arrays at ``path``; those behind a URL are fetched when they are read.
 
     Raises:
         InputError: nothing there, or nothing that awac made.
         DatasetError: another kind of artifact, or a damaged file.
     """
+    if isinstance(path, RemotePath):
+        return _open_remote(path)
     if (path / "zarr.json").is_file():
         from awaccli.data.stores.zarr_store import ZarrStore
 
@@ -100,12 +107,33 @@ def open_store(path: Path) -> Store:
     )
 
 
+def _open_remote(path: RemotePath) -> Store:
+    """Open the arrays behind a URL, with all that every reader of a dataset looks at first."""
+    if path.suffix in HDF5_SUFFIXES:
+        from awaccli.artifacts.remote_file import sealed_copy
+        from awaccli.data.stores.hdf5_store import Hdf5Store
+
+        return Hdf5Store(sealed_copy(path))
+    from awaccli.artifacts.remote import RemoteFiles
+    from awaccli.data.stores.zarr_store import ZarrStore
+
+    files = RemoteFiles(path)
+    files.fetch(name for name in files.names if name.endswith("zarr.json") or name.startswith(_INDEX))
+    return ZarrStore(path, files)
+
+
 class Allowance:
     """How much a dataset may unpack to: generous for what people record, too little for a bomb."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stored_bytes: int | None = None) -> None:
+        """Take what is stored.
+
+        Args:
+            path: what to call it in errors.
+            stored_bytes: default: what there is at ``path``.
+        """
         self._path = path
-        self._stored_bytes = own_size_bytes(path)
+        self._stored_bytes = own_size_bytes(path) if stored_bytes is None else stored_bytes
         self._spent: dict[str, int] = {}
 
     def spend(self, name: str, info: FieldInfo) -> None:

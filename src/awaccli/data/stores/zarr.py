@@ -19,6 +19,11 @@ from awaccli.errors import DatasetError
 _CONFIG: ArrayConfigParams = {"write_empty_chunks": True}
 
 
+def pack_one_by_one() -> None:
+    """Let this process pack one chunk at a time: each of zarr's threads keeps some MiB for those it packs."""
+    zarr.config.set({"async.concurrency": 1, "threading.max_workers": 1})
+
+
 class ZarrArrays:
     """Write access to the arrays of a Zarr v3 group that may already hold other files."""
 

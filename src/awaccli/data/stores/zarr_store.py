@@ -7,13 +7,14 @@ the layout that awac writes is read: chunks along the first axis, each one zstd 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numcodecs import zstd
 
+from awaccli.artifacts.containment import own_size_bytes
 from awaccli.artifacts.json_file import read_json_bytes
 from awaccli.artifacts.manifest import MANIFEST
 from awaccli.config.json_value import parse_json
@@ -39,16 +40,56 @@ _OVERHEAD_BYTES = 1024
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-class ZarrStore:
-    """Read access to a Zarr v3 group."""
+class Files(Protocol):
+    """The files of one dataset, by their names in it, with slashes."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of them take."""
+        ...
+
+    def find(self, name: str) -> Path | None:
+        """Return where a file can be read now, or None where there is none."""
+        ...
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Bring files here that are about to be read, those that exist, several at a time."""
+        ...
+
+
+class Folder:
+    """The files of a dataset on this disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._allowance = Allowance(path)
+        self.size_bytes = own_size_bytes(path)
+
+    def find(self, name: str) -> Path | None:
+        """Return where a file is; see `Files`."""
+        file = self._path / name
+        return file if file.is_file() else None
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Do nothing: they are here; see `Files`."""
+
+
+class ZarrStore:
+    """Read access to a Zarr v3 group."""
+
+    def __init__(self, path: Path, files: Files | None = None) -> None:
+        """Take where it is.
+
+        Args:
+            path: what to call it in errors.
+            files: its files, where they are not those of the folder ``path``.
+        """
+        self._path = path
+        self._files = files or Folder(path)
+        self._allowance = Allowance(path, self._files.size_bytes)
 
     def attributes(self) -> Mapping[str, Any]:
         """Return the ``awac`` attribute; see `Store`."""
-        attributes = self._json(self._path / "zarr.json").get("attributes")
+        attributes = self._json("zarr.json").get("attributes")
         found = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
         if not isinstance(found, dict):
             raise DatasetError(
@@ -59,15 +100,12 @@ class ZarrStore:
 
     def manifest(self) -> bytes | None:
         """Return the text of the manifest; see `Store`."""
-        file = self._path / MANIFEST
-        return read_json_bytes(file) if file.is_file() else None
+        file = self._files.find(MANIFEST)
+        return read_json_bytes(file) if file else None
 
     def info(self, name: str) -> FieldInfo:
         """Return what is declared of a field; see `Store`."""
-        file = self._path / name / "zarr.json"
-        if not file.is_file():
-            raise DatasetError(f"`{self._path}`: the field {name} is missing")
-        declared = self._json(file)
+        declared = self._json(f"{name}/zarr.json", missing=f"the field {name} is missing")
         try:
             info = _declared_info(declared)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -84,39 +122,43 @@ class ZarrStore:
         self._allowance.spend(name, info)
         size = info.chunks[0]
         chunks = range(start // size, math.ceil(stop / size))
-        files = {chunk: self._chunk_file(name, info, chunk) for chunk in chunks}
+        keys = {chunk: "/".join(("c", str(chunk), *("0" for _ in info.shape[1:]))) for chunk in chunks}
+        self._files.fetch(f"{name}/{key}" for key in keys.values())
+        files = {chunk: self._chunk_file(name, key) for chunk, key in keys.items()}
         rows = np.empty((stop - start, *info.shape[1:]), info.dtype)
         for chunk, file in files.items():
             first, last = max(start, chunk * size), min(stop, (chunk + 1) * size)
-            values = self._chunk(name, info, file)
+            values = self._chunk(name, info, keys[chunk], file)
             rows[first - start : last - start] = values[first - chunk * size : last - chunk * size]
         return require_booleans(self._path, name, rows)
 
-    def _chunk_file(self, name: str, info: FieldInfo, chunk: int) -> Path:
+    def _chunk_file(self, name: str, key: str) -> Path:
         """Return where a chunk is: an absent one must not read as zeros."""
-        key = "/".join(("c", str(chunk), *("0" for _ in info.shape[1:])))
-        file = self._path / name / key
-        if not file.is_file():
+        file = self._files.find(f"{name}/{key}")
+        if file is None:
             raise DatasetError(f"`{self._path}`: a part of {name} is missing: {key}", hint=_RESTORE)
         return file
 
-    def _chunk(self, name: str, info: FieldInfo, file: Path) -> np.ndarray:
+    def _chunk(self, name: str, info: FieldInfo, key: str, file: Path) -> np.ndarray:
         """Return the values of a chunk, shaped as all chunks are."""
         try:
             return _unpacked(file, info)
         except (RuntimeError, ValueError) as error:
-            where = file.relative_to(self._path / name)
             raise DatasetError(
-                f"`{self._path}`: {name} is damaged in {where}: {error}", hint=_RESTORE
+                f"`{self._path}`: {name} is damaged in {key}: {error}", hint=_RESTORE
             ) from error
 
-    def _json(self, file: Path) -> dict[str, Any]:
+    def _json(self, name: str, missing: str = "its header is missing") -> dict[str, Any]:
+        """Return what a file with Zarr's metadata says."""
+        file, shown = self._files.find(name), f"`{self._path / name}`"
+        if file is None:
+            raise DatasetError(f"`{self._path}`: {missing}")
         try:
             value = parse_json(read_json_bytes(file))
         except (OSError, ValueError) as error:
-            raise DatasetError(f"`{file}` cannot be read: {error}") from error
+            raise DatasetError(f"{shown} cannot be read: {error}") from error
         if not isinstance(value, dict) or value.get("zarr_format") != 3:
-            raise DatasetError(f"`{file}` is not Zarr version 3")
+            raise DatasetError(f"{shown} is not Zarr version 3")
         return value
 
 
