@@ -19,6 +19,10 @@ ALGORITHMS = ("awac", "bc")
 def pretrain(
     data: Annotated[list[Path], typer.Option("--data", help="Dataset, repeatable; or - for paths on stdin.")],
     output: opt.Output = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option("--held-out", help="Dataset to measure and not train on; changes nothing that is made."),
+    ] = None,
     algo: Annotated[str, typer.Option("--algo", help=f"Algorithm: {', '.join(ALGORITHMS)}.")] = "awac",
     updates: Annotated[int | None, opt.setting(PretrainSettings, "updates", "--updates")] = None,
     batch_size: Annotated[int | None, opt.setting(PretrainSettings, "batch_size", "--batch-size")] = None,
@@ -33,6 +37,8 @@ def pretrain(
     workers: opt.Workers = "auto",
     threads: opt.Threads = "auto",
     device: opt.Device = "cpu",
+    precision: opt.Precise = "float32",
+    compilation: opt.Compiled = "auto",
     max_memory: opt.MaxMemory = None,
     eval_every: opt.EvalEvery = 0,
     eval_episodes: opt.EvalEpisodes = 20,
@@ -50,12 +56,19 @@ def pretrain(
 ) -> None:
     """Train on datasets, without stepping an environment.
 
+    With --held-out, log likelihood and TD error on episodes that are not trained on are logged every
+    --eval-every updates and at the end: all that can be measured where there is no simulator.
+
     Example: awac pretrain --data relocate.zarr --updates 25000 -o pretrained.ckpt
     """
     report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     opt.refuse_temperature(temperature)
     opt.choice("--algo", algo, ALGORITHMS)
-    datasets = open_all(opt.paths(data, "dataset"))
+    watcher = None if dry_run else report
+    datasets = open_all(opt.paths(data, "dataset"), watcher, max_memory=max_memory)
+    held = (
+        open_all([opt.one_path(held_out, "dataset")], report, max_memory=max_memory)[0] if held_out else None
+    )
     standard = default_preset(datasets[0].task.reward_kind)
     section = "bc" if algo == "bc" else "pretrain"
     settings = resolve(
@@ -78,6 +91,8 @@ def pretrain(
         workers,
         threads,
         device,
+        precision=precision,
+        compilation=compilation,
         episode_timeout=episode_timeout,
         eval_every=eval_every,
         eval_episodes=eval_episodes,
@@ -86,9 +101,12 @@ def pretrain(
         max_memory=max_memory,
     )
     from awaccli.stages import pretrain as stage
+    from awaccli.stages.held_out import require_held_out
 
     if dry_run:
         stage.require_trusted_task(datasets, run)
+        if held is not None:
+            require_held_out(held, datasets)
         recipe = stage.pretrain_recipe(datasets, settings, algo=algo, seed=seed)
         cost = {
             "updates": getattr(settings, section).updates,
@@ -96,5 +114,15 @@ def pretrain(
         }
         plan(recipe, out, when, cost, as_json=as_json)
         return
-    stage.pretrain(datasets, settings, out, algo=algo, seed=seed, execution=run, existing=when, report=report)
+    stage.pretrain(
+        datasets,
+        settings,
+        out,
+        algo=algo,
+        seed=seed,
+        execution=run,
+        existing=when,
+        held_out=held,
+        report=report,
+    )
     announce(out, as_json=as_json)

@@ -64,15 +64,14 @@ def rebuild(
         from awaccli.reports.rebuilt import confirm, rebuilt_text
         from awaccli.stages.rebuild import measure, run_commands
 
-        options = [
-            "--workers",
-            workers,
-            "--episode-timeout",
-            episode_timeout,
-            *(["--quiet"] if quiet else []),
-        ]
-        commands = [command.arguments for command in plan.commands]
-        run_commands(commands, Path(plan.folder), options=options, report=report)
+        run_commands(
+            [command.arguments for command in plan.commands],
+            Path(plan.folder),
+            files={Path(file.path): file.text for file in plan.files},
+            options=["--workers", workers, "--episode-timeout", episode_timeout],
+            quiet=quiet,
+            report=report,
+        )
         found = confirm(plan, partial(measure, episodes=episodes, execution=execution, report=report))
         _print(found, rebuilt_text(found), as_json=as_json)
         if not found.recipes_equal or (exact and not found.same):

@@ -141,7 +141,7 @@ def _find(path: Path, manifest: Manifest, folders: list[Path]) -> dict[str, Foun
         for candidate in sorted(folder.glob("*")):
             known = _manifest_at(candidate)
             if known and known.id in wanted and known.id not in found:
-                found[known.id] = Found(_shown(candidate), known)
+                found[known.id] = Found(shown(candidate), known)
                 _follow_hints(found, [known.id], wanted)
     return found
 
@@ -155,7 +155,7 @@ def _follow_hints(found: dict[str, Found], queue: list[str], wanted: set[str]) -
             candidate = Path(os.path.normpath(path.absolute().parent / hint))
             known = _manifest_at(candidate) if identity not in found else None
             if known and known.id == identity:
-                found[identity] = Found(_shown(candidate), known)
+                found[identity] = Found(shown(candidate), known)
                 queue.append(identity)
 
 
@@ -173,7 +173,7 @@ def _manifest_at(path: Path) -> Manifest | None:
         return None
 
 
-def _shown(path: Path) -> Path:
+def shown(path: Path) -> Path:
     """Return a path as a person in the current folder would write it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

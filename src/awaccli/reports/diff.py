@@ -12,6 +12,7 @@ from awaccli.artifacts.manifest import InputRef, Kind, Manifest, Recipe, Run, re
 from awaccli.data.dataset import open_dataset
 from awaccli.data.evaluation import open_evaluation
 from awaccli.errors import InputError
+from awaccli.protocols import SILENT, Reporter
 from awaccli.reports.diff_changes import Change, Record, changes
 from awaccli.reports.diff_checkpoints import CheckpointDifference, checkpoint_difference
 from awaccli.reports.diff_datasets import DatasetDifference, dataset_difference
@@ -61,8 +62,14 @@ class Difference(Record):
     """None where the content is the same."""
 
 
-def difference(a: Path, b: Path) -> Difference:
+def difference(a: Path, b: Path, *, max_memory: int | None = None, report: Reporter = SILENT) -> Difference:
     """Compare the artifacts at ``a`` and ``b``.
+
+    Args:
+        a: of one kind.
+        b: of the same kind.
+        max_memory: see `Dataset.max_memory`.
+        report: whom to tell how far it is.
 
     Raises:
         InputError: missing, damaged, or of different kinds.
@@ -73,7 +80,7 @@ def difference(a: Path, b: Path) -> Difference:
             f"`{a}` is a {kind}, `{b}` is: {other}",
             hint="compare two datasets, two checkpoints or two evaluations",
         )
-    content = _content(kind, a, b)
+    content = _content(kind, a, b, max_memory, report)
     first, second = read_manifest(a), read_manifest(b)
     return Difference(
         kind=kind,
@@ -89,10 +96,14 @@ def difference(a: Path, b: Path) -> Difference:
     )
 
 
-def _content(kind: Kind, a: Path, b: Path) -> DatasetDifference | CheckpointDifference | EvaluationDifference:
+def _content(
+    kind: Kind, a: Path, b: Path, max_memory: int | None, report: Reporter
+) -> DatasetDifference | CheckpointDifference | EvaluationDifference | None:
+    """Open both, which checks them, and compare what is in them; None where datasets are the same."""
     match kind:
         case "dataset":
-            return dataset_difference(open_dataset(a), open_dataset(b))
+            first, second = (open_dataset(path, max_memory=max_memory) for path in (a, b))
+            return None if first.id == second.id else dataset_difference(first, second, report)
         case "checkpoint":
             return checkpoint_difference(open_checkpoint(a), open_checkpoint(b))
         case "evaluation":

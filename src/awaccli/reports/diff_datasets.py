@@ -9,10 +9,14 @@ import numpy as np
 
 from awaccli.data.dataset import Dataset
 from awaccli.data.evaluation import Outcome
+from awaccli.data.progress import watched
 from awaccli.data.statistics import Statistics
+from awaccli.protocols import SILENT, Reporter
 from awaccli.reports.diff_changes import Change, Record, changes
 from awaccli.reports.success import dataset_outcome
 
+_Field = Literal["observations", "actions"]
+_FIELDS: tuple[_Field, ...] = ("observations", "actions")
 _DIMENSIONS_SHOWN = 5
 _ROUNDING = 1e-9
 """NUMERICS: the same rows in another order add up to this much of a difference."""
@@ -35,7 +39,7 @@ class Episodes(Record):
 class Dimension(Record):
     """One number of an observation or action, over all steps."""
 
-    field: Literal["observations", "actions"]
+    field: _Field
     index: int
     mean_a: float
     mean_b: float
@@ -59,7 +63,7 @@ class DatasetDifference(Record):
     """Those that differ most, of observations and of actions; none where the sizes differ."""
 
 
-def dataset_difference(a: Dataset, b: Dataset) -> DatasetDifference:
+def dataset_difference(a: Dataset, b: Dataset, report: Reporter = SILENT) -> DatasetDifference:
     """Compare two datasets, episode by episode and in numbers."""
     return DatasetDifference(
         described=changes(_description(a), _description(b)),
@@ -68,7 +72,7 @@ def dataset_difference(a: Dataset, b: Dataset) -> DatasetDifference:
         steps_b=b.n_steps,
         outcome_a=dataset_outcome(a),
         outcome_b=dataset_outcome(b),
-        dimensions=(*_dimensions("observations", a, b), *_dimensions("actions", a, b)),
+        dimensions=_dimensions(a, b, report),
     )
 
 
@@ -117,9 +121,24 @@ def _without(hashes: list[bytes], left_out: list[int]) -> list[bytes]:
     return [found for index, found in enumerate(hashes) if index not in excluded]
 
 
-def _dimensions(field: Literal["observations", "actions"], a: Dataset, b: Dataset) -> list[Dimension]:
+def _dimensions(a: Dataset, b: Dataset, report: Reporter) -> tuple[Dimension, ...]:
+    """Return the dimensions that differ most, of observations and then of actions."""
+
+    def measured(data: Dataset, field: _Field) -> Statistics:
+        parts = list(data.parts(f"steps/{field}"))
+        return Statistics.of(
+            watched(parts, report, f"measure {field} of {data.path.name}", len(parts), "parts")
+        )
+
+    return tuple(
+        dimension
+        for field in _FIELDS
+        for dimension in _most_different(field, measured(a, field), measured(b, field))
+    )
+
+
+def _most_different(field: _Field, first: Statistics, second: Statistics) -> list[Dimension]:
     """Return the dimensions that differ most, first the one that does so the most."""
-    first, second = (Statistics.of([dataset.column(f"steps/{field}")]) for dataset in (a, b))
     if first.mean.shape != second.mean.shape:
         return []
     joint = np.sqrt((first.std**2 + second.std**2) / 2)

@@ -135,13 +135,3 @@ def episode_arrays(episode: Episode, steps: range) -> dict[str, np.ndarray]:
         **{f"infos/{name}": column[rows] for name, column in episode.infos.items()},
         **{f"sim/{name}": column[states] for name, column in episode.sim.items()},
     }
-
-
-def dataset_arrays(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
-    """Return every field of the first ``count`` episodes, by its name in the dataset."""
-    episodes = min(count, len(dataset))
-    steps = int(dataset.episodes.length[:episodes].sum())
-    return {
-        name: dataset.rows(name, 0, steps if name.startswith("steps/") else episodes)
-        for name in dataset.header.fields
-    }

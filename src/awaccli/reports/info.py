@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from awaccli.artifacts.checkpoint import Checkpoint, open_checkpoint
 from awaccli.artifacts.commit import PART, describe_progress, payload_of
 from awaccli.artifacts.manifest import Manifest, Recipe, read_manifest
+from awaccli.artifacts.urls import RemotePath
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, SuccessRates, open_evaluation
 from awaccli.errors import DatasetError, InputError
@@ -83,30 +84,34 @@ class EvaluationInfo(_Info):
     evaluation: Evaluation
 
 
-def info(path: Path) -> DatasetInfo | CheckpointInfo | EvaluationInfo:
+def info(path: Path, *, max_memory: int | None = None) -> DatasetInfo | CheckpointInfo | EvaluationInfo:
     """Return what the artifact at ``path`` says of itself; an unfinished dataset too.
+
+    Args:
+        path: what to describe.
+        max_memory: see `Dataset.max_memory`.
 
     Raises:
         InputError: nothing there, or not an artifact.
     """
     if path.suffix == PART and path.is_dir():
-        return _unfinished_info(path)
+        return _unfinished_info(path, max_memory)
     match kind_of(path):
         case "dataset":
-            return _dataset_info(open_dataset(path))
+            return _dataset_info(open_dataset(path, max_memory=max_memory))
         case "checkpoint":
             return _checkpoint_info(open_checkpoint(path))
         case "evaluation":
             return EvaluationInfo(**_common(path, read_manifest(path)), evaluation=open_evaluation(path))
 
 
-def _unfinished_info(path: Path) -> DatasetInfo:
+def _unfinished_info(path: Path, max_memory: int | None) -> DatasetInfo:
     if not (payload_of(path) / "zarr.json").is_file():
         raise InputError(
             f"`{path}` is an unfinished run without episodes ({describe_progress(path)})",
             hint="repeat its command with --resume to go on",
         )
-    return _dataset_info(open_dataset(path, unfinished=True))
+    return _dataset_info(open_dataset(path, unfinished=True, max_memory=max_memory))
 
 
 def _common(path: Path, manifest: Manifest) -> dict[str, Any]:
@@ -170,7 +175,11 @@ def _checkpoint_info(checkpoint: Checkpoint) -> CheckpointInfo:
 
 
 def size_bytes(path: Path) -> int:
-    """Return the size of a file, or of all files below a folder."""
+    """Return the size of a file, of all files below a folder, or of a dataset behind a URL."""
+    if isinstance(path, RemotePath):
+        from awaccli.artifacts.remote import stored_bytes
+
+        return stored_bytes(path)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -11,23 +11,23 @@ from pathlib import Path
 
 from awaccli.artifacts.manifest import InputRef, Recipe, Run
 from awaccli.errors import InputError, UsageError
-from awaccli.reports.chain import Chain, read_chain
-from awaccli.reports.rebuild_plan import Command, Made, Plan, Used
-from awaccli.reports.recipe_arguments import Arguments, recipe_arguments
+from awaccli.reports.chain import Chain, read_chain, shown
+from awaccli.reports.rebuild_arguments import rebuild_arguments
+from awaccli.reports.rebuild_names import SPLIT, command_name, plain_name, without_part
+from awaccli.reports.rebuild_plan import Command, Made, Plan, Used, Written
+from awaccli.reports.recipe_arguments import Arguments
+from awaccli.reports.verb_arguments import PREFIX, part_of
 
-_NAMES = {
-    "collect-demos": "demos.zarr",
-    "bc-rollout": "rollouts.zarr",
-    "pretrain": "pretrained.ckpt",
-    "finetune": "finetuned.ckpt",
-    "finetune-online": "finetuned.ckpt",  # the checkpoint that the same command makes
-    "eval": "result.json",
-}
-"""How the main output of a stage's command is called."""
 _INPUT_FLAGS = {"policy": "--policy", "demos": "--demos", "data": "--data", "online": "--add-data"}
 _READING_TASKS = ("bc-rollout", "finetune", "finetune-online", "eval")
 """Stages whose environment is described by their input."""
 _TRAINING = ("bc-rollout", "pretrain", "finetune", "finetune-online")
+_CHOICES = (
+    ("device", "--device", "cpu"),
+    ("precision", "--precision", "float32"),
+    ("compilation", "--compile", "auto"),
+)
+"""Fields of `Execution` that change the last bits, their flags and defaults; `bc-rollout` has the first."""
 _EXPERT = "expert"
 _DATASET_SUFFIXES = (".zarr", ".h5", ".hdf5")
 
@@ -49,7 +49,8 @@ def plan(
         UsageError: something would be made where the recorded one is.
     """
     chain = read_chain(path, parents)
-    found = _Planning(chain, folder, *_decide(chain, reuse=reuse), trust_env).plan()
+    folders = [shown(path.absolute().parent), *([parents] if parents else [])]
+    found = _Planning(chain, folder, *_decide(chain, folders, reuse=reuse), trust_env).plan()
     for made in (made for command in found.commands for made in command.makes):
         if made.recorded_path and Path(made.path).resolve() == Path(made.recorded_path).resolve():
             raise UsageError(
@@ -59,7 +60,9 @@ def plan(
     return found
 
 
-def _decide(chain: Chain, *, reuse: bool) -> tuple[dict[str, Arguments], dict[str, str]]:
+def _decide(
+    chain: Chain, folders: Sequence[Path], *, reuse: bool
+) -> tuple[dict[str, Arguments], dict[str, str]]:
     """Return what is to be made, with arguments, and what is used as it is, with the reason if it must be."""
     made: dict[str, Arguments] = {}
     used: dict[str, str] = {}
@@ -73,7 +76,7 @@ def _decide(chain: Chain, *, reuse: bool) -> tuple[dict[str, Arguments], dict[st
             used[identity] = ""
             continue
         try:
-            made[identity] = recipe_arguments(chain, identity)
+            made[identity] = rebuild_arguments(chain, identity, folders)
         except InputError as problem:
             if not on_disk:
                 raise _impossible(chain, identity, problem) from problem
@@ -90,11 +93,12 @@ def _inputs(chain: Chain, identity: str) -> list[InputRef]:
 
 def _impossible(chain: Chain, identity: str, problem: InputError) -> InputError:
     if identity == chain.manifest.id:
-        return InputError(f"`{chain.path}` {problem}", hint="it cannot be made again: keep a copy of it")
+        hint = problem.hint or "it cannot be made again: keep a copy of it"
+        return InputError(f"`{chain.path}` {problem}", hint=hint)
     known = chain.recipes.get(identity)
     return InputError(
         f"`{chain.path}` needs the {known.kind if known else 'artifact'} {identity[:12]}, which {problem}",
-        hint="restore it from a copy, beside the artifact or in a folder named by --parents",
+        hint=problem.hint or "restore it from a copy, beside the artifact or in a folder named by --parents",
     )
 
 
@@ -119,6 +123,11 @@ class _Planning:
             id=self.chain.manifest.id,
             path=str(self.chain.path),
             folder=str(self.folder),
+            files=tuple(
+                Written(path=str(self._described(identity)), text=self.made[identity].description)
+                for identity in self._order
+                if self.made[identity].description
+            ),
             commands=commands,
             uses=tuple(Used(id=identity, path=place) for identity, place in places.items()),
             notes=(*reasons, *self._assumption()),
@@ -130,10 +139,22 @@ class _Planning:
         """By artifact, the one whose command makes it: itself, or what it is a companion of."""
         makers = {identity: identity for identity in self.made}
         for identity in self.made:
-            for beside in self.chain.companions(identity):
-                if makers.get(beside.id) == beside.id:
-                    makers[beside.id] = identity
+            for beside in self._beside(identity) if makers[identity] == identity else ():
+                if makers.get(beside) == beside:
+                    makers[beside] = identity
         return makers
+
+    def _beside(self, identity: str) -> dict[str, str]:
+        """Return what the command of an artifact makes beside it, by id: how the names end."""
+        recipe = self._recipe(identity)
+        if recipe.stage != SPLIT:
+            return {found.id: found.ending for found in self.chain.companions(identity)}
+        others = {other: self._recipe(other) for other in self.made if other != identity}
+        return {
+            other: f"-{part_of(other_recipe)}.zarr"
+            for other, other_recipe in others.items()
+            if without_part(other_recipe) == without_part(recipe)
+        }
 
     @cached_property
     def _order(self) -> list[str]:
@@ -151,18 +172,12 @@ class _Planning:
         taken: Counter[str] = Counter()
         targets = {}
         for identity in self._order:
-            name = Path(self._plain_name(identity))
+            name = Path(plain_name(self._recipe(identity)))
+            name = name.with_suffix(self._suffix(identity, name.suffix))
             taken[name.name] += 1
             number = f"-{taken[name.name]}" if taken[name.name] > 1 else ""
             targets[identity] = self.folder / f"{name.stem}{number}{name.suffix}"
         return targets
-
-    def _plain_name(self, identity: str) -> str:
-        recipe = self._recipe(identity)
-        if recipe.stage == "pretrain" and recipe.settings.get("algo") == "bc":
-            return "clone.ckpt"
-        name = Path(_NAMES[recipe.stage])
-        return str(name.with_suffix(self._suffix(identity, name.suffix)))
 
     def _suffix(self, identity: str, usual: str) -> str:
         """Return the ending of an output: the artifact itself is stored as it was."""
@@ -175,16 +190,19 @@ class _Planning:
         """By main output, everything known that its command commits, by id."""
         outputs = {}
         for identity, target in self._targets.items():
+            own = {identity: target}
             if self._recipe(identity).stage == "finetune-online":  # its checkpoint is not part of the chain
-                outputs[identity] = {identity: self._beside(target, "-online.zarr", identity)}
-                continue
-            beside = self.chain.companions(identity)
-            outputs[identity] = {identity: target} | {
-                found.id: self._beside(target, found.ending, found.id) for found in beside
+                own = {identity: self._next_to(target, "-online.zarr", identity)}
+            elif self._recipe(identity).stage == SPLIT:
+                part = part_of(self._recipe(identity))
+                own = {identity: self._next_to(target, f"-{part}.zarr", identity)}
+            outputs[identity] = own | {
+                other: self._next_to(target, ending, other)
+                for other, ending in self._beside(identity).items()
             }
         return outputs
 
-    def _beside(self, target: Path, ending: str, identity: str) -> Path:
+    def _next_to(self, target: Path, ending: str, identity: str) -> Path:
         path = target.with_name(target.stem + ending)
         return path.with_suffix(self._suffix(identity, path.suffix))
 
@@ -195,21 +213,24 @@ class _Planning:
         return str(self._outputs[self._maker[identity]][identity])
 
     def _command(self, identity: str) -> Command:
-        recipe, outputs = self._recipe(identity), self._outputs[identity]
+        recipe, outputs, words = self._recipe(identity), self._outputs[identity], self.made[identity]
+        flags = {} if recipe.stage.startswith(PREFIX) else _INPUT_FLAGS
         inputs: list[str] = []
         for ref in _inputs(self.chain, identity):
-            inputs += [_INPUT_FLAGS[ref.role]] if ref.role in _INPUT_FLAGS else []
+            inputs += [flags[ref.role]] if ref.role in flags else []
             inputs.append(self._path(ref.id))
         online = [
             str(path) for path in outputs.values() if path.stem.endswith("-online") and path.suffix != ".zarr"
         ]
+        reads_task = recipe.stage in _READING_TASKS or "--goal-reward" in words.rest
         arguments = [
-            recipe.stage.removesuffix("-online"),
-            *self.made[identity].subject,
+            *command_name(recipe.stage),
+            *words.subject,
             *inputs,
-            *self.made[identity].rest,
+            *words.rest,
+            *(["--map", str(self._described(identity))] if words.description else []),
             *self._execution(identity),
-            *(["--trust-env"] if self.trust_env and recipe.stage in _READING_TASKS else []),
+            *(["--trust-env"] if self.trust_env and reads_task else []),
             *(["--save-online", *online] if online else []),
             "-o",
             str(self._targets[identity]),
@@ -219,13 +240,21 @@ class _Planning:
             makes=tuple(self._made(found, path) for found, path in outputs.items()),
         )
 
+    def _described(self, identity: str) -> Path:
+        """Return where the description goes that an import reads."""
+        return self._targets[identity].with_suffix(".toml")
+
     def _execution(self, identity: str) -> list[str]:
         """Return what is no setting, but decides the last bits of what is trained."""
         if self._recipe(identity).stage not in _TRAINING:
             return []
         execution = (self._run(identity) or self.chain.manifest.run).execution
-        threads, device = str(execution.get("threads", 1)), str(execution.get("device", "cpu"))
-        return ["--threads", threads, *(["--device", device] if device != "cpu" else [])]
+        words = ["--threads", str(execution.get("threads", 1))]
+        choices = _CHOICES if self._recipe(identity).stage != "bc-rollout" else _CHOICES[:1]
+        for name, flag, usual in choices:
+            value = str(execution.get(name, usual))
+            words += [flag, value] if value != usual else []
+        return words
 
     def _run(self, identity: str) -> Run | None:
         """Return the run that made an artifact and what lies beside it, if one of them is on disk."""

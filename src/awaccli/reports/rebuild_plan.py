@@ -45,6 +45,17 @@ class Used(_Record):
     path: str
 
 
+class Written(_Record):
+    """A text file that a command reads."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return the lines for a shell."""
+        return f"cat > {shlex.quote(self.path)} <<'END'\n{self.text}END"
+
+
 class Plan(_Record):
     """How to make an artifact again."""
 
@@ -52,6 +63,8 @@ class Plan(_Record):
     id: str
     path: str
     folder: str
+    files: tuple[Written, ...] = ()
+    """Written before the commands: descriptions of arrays, for imports that need one."""
     commands: tuple[Command, ...]
     uses: tuple[Used, ...]
     notes: tuple[str, ...]
@@ -61,4 +74,4 @@ class Plan(_Record):
 
     def lines(self) -> list[str]:
         """Return the lines for a shell."""
-        return [shlex.join(["mkdir", "-p", self.folder]), *map(str, self.commands)]
+        return [shlex.join(["mkdir", "-p", self.folder]), *map(str, self.files), *map(str, self.commands)]

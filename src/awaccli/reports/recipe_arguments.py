@@ -14,6 +14,7 @@ from awaccli.config.settings import Settings
 from awaccli.config.task import TaskSpec
 from awaccli.errors import InputError, UsageError
 from awaccli.reports.chain import Chain, lookup
+from awaccli.reports.reward_kinds import reward_kinds
 
 VERSIONS = {
     "collect-demos": 1,
@@ -53,6 +54,8 @@ class Arguments(NamedTuple):
     """What comes first: the task, where the command has one."""
     rest: list[str]
     """Everything that differs from what the command would do by itself."""
+    description: str = ""
+    """Text of a file that goes with the command, behind ``--map``."""
 
 
 def recipe_arguments(chain: Chain, identity: str) -> Arguments:
@@ -64,13 +67,11 @@ def recipe_arguments(chain: Chain, identity: str) -> Arguments:
     recipe = chain.recipe(identity)
     if recipe is None:
         raise InputError("is of unknown origin")
+    if recipe.stage == "repair":
+        raise InputError("was repaired: it is what an interrupted run left, and no command stops there again")
     if recipe.stage not in VERSIONS:
         raise InputError(f"was made by `{recipe.stage}`, which no command repeats")
-    if recipe.version != VERSIONS[recipe.stage]:
-        raise InputError(
-            f"was made by version {recipe.version} of {recipe.stage}; "
-            f"this awac has version {VERSIONS[recipe.stage]}"
-        )
+    require_version(recipe, VERSIONS[recipe.stage])
     subject, task = _task_arguments(chain, recipe)
     algo = lookup(recipe.settings, "algo")
     named = ["--algo", str(algo)] if recipe.stage == "pretrain" and algo != "awac" else []
@@ -80,16 +81,32 @@ def recipe_arguments(chain: Chain, identity: str) -> Arguments:
     )
 
 
+def require_version(recipe: Recipe, version: int) -> None:
+    """Check that the stage of this awac is the one that a recipe is of.
+
+    Raises:
+        InputError: it is another; says so as the rest of a sentence about the artifact.
+    """
+    if recipe.version != version:
+        raise InputError(
+            f"was made by version {recipe.version} of {recipe.stage}; this awac has version {version}"
+        )
+
+
 def _doubt(chain: Chain, recipe: Recipe) -> str | None:
     """Return what speaks against following a recipe that names an environment or a policy."""
-    from awaccli.envs.trust import require_trusted
-
     policy = str(lookup(recipe.settings, "collect.policy"))
     if not recipe.inputs and ":" in policy:
         return f"`{chain.path}` names the policy `{policy}`: loading it could run its author's code"
+    return task_doubt(chain, _spec(recipe)) if "task" in recipe.settings else None
+
+
+def task_doubt(chain: Chain, task: TaskSpec) -> str | None:
+    """Return what speaks against making the environment of a task that a recipe of the chain names."""
+    from awaccli.envs.trust import require_trusted
+
     try:
-        if "task" in recipe.settings:
-            require_trusted(_spec(recipe), chain.path, trust_env=False)
+        require_trusted(task, chain.path, trust_env=False)
     except InputError as error:
         return str(error)
     return None
@@ -100,16 +117,20 @@ def _task_arguments(chain: Chain, recipe: Recipe) -> tuple[list[str], list[str]]
     if recipe.stage == "collect-demos":
         spec = _spec(recipe)
         _require_expert(recipe, spec)
-        text, flags = _spelled(spec)
+        text, flags = spelled(spec)
         return [text], flags
     if recipe.stage == "eval" and _spec(recipe) != chain.manifest.task:
-        text, flags = _spelled(_spec(recipe))
+        text, flags = spelled(_spec(recipe))
         return [], ["--task", text, *flags]
     return [], []
 
 
-def _spelled(spec: TaskSpec) -> tuple[str, list[str]]:
-    """Return a task as a TASK argument and the flags that complete it."""
+def spelled(spec: TaskSpec) -> tuple[str, list[str]]:
+    """Return a task as a TASK argument and the flags that complete it.
+
+    Raises:
+        InputError: no command line can name it.
+    """
     from awaccli.envs.registry import resolve_task, task_text
 
     text = task_text(spec)
@@ -145,16 +166,19 @@ def _settings_arguments(chain: Chain, recipe: Recipe) -> list[str]:
     recorded = {name: value for name, value in recipe.settings.items() if name not in ("algo", "task")}
     if recipe.inputs and isinstance(recorded.get("collect"), dict):  # its policy is an input, not a setting
         recorded["collect"] = recorded["collect"] | {"policy": "expert"}
-    standard = _standard(chain, recipe)
+    changed: dict[str, str] = {}
     try:
-        changed = _changed(recorded, resolve(inherited=standard).settings)
+        starts = _standards(chain, recipe)
+        for standard in starts:
+            changed |= _changed(recorded, resolve(inherited=standard).settings)
         assignments = [f"{name}={value}" for name, value in changed.items()]
-        again = resolve(inherited=standard, assignments=assignments).settings.model_dump(mode="json")
+        found = [resolve(inherited=standard, assignments=assignments).settings for standard in starts]
     except UsageError as error:
         raise InputError(f"has settings that this awac refuses: {error}") from error
-    for section, values in recorded.items():
-        if again.get(section) != values:
-            raise InputError(f"has settings `{section}` of another version of awac")
+    for again in (settings.model_dump(mode="json") for settings in found):
+        for section, values in recorded.items():
+            if again.get(section) != values:
+                raise InputError(f"has settings `{section}` of another version of awac")
     return [word for name, value in changed.items() for word in _words(name, value)]
 
 
@@ -177,37 +201,18 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _standard(chain: Chain, recipe: Recipe) -> _Layers:
-    """Return what the command starts from by itself: the same layers as its own file in ``cli``."""
+def _standards(chain: Chain, recipe: Recipe) -> list[_Layers]:
+    """Return what the command starts from by itself: the same layers as its own file in ``cli``.
+
+    There are several where the reward of the data, and with it the default preset, is not known before they
+    are made; what then differs from one of them must be said.
+    """
     if recipe.stage in ("collect-demos", "eval"):
-        return []
+        return [[]]
     first = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
-    preset = default_preset(_reward_kind(chain, first))
-    layers: _Layers = [(f"default preset {preset}", load_preset(preset))]
     start = next((ref.id for ref in recipe.inputs if ref.role == "checkpoint"), None)
-    if start is not None:
-        algo, before = str(lookup(recipe.settings, "algo")), chain.recipe(start)
-        layers.append(("the checkpoint", {algo: lookup(before.settings, algo) or {}} if before else {}))
-    return layers
-
-
-def _reward_kind(chain: Chain, identity: str) -> str:
-    """Return the kind of reward that a dataset of the chain has."""
-    rolled_out = False
-    while (recipe := chain.recipe(identity)) and recipe.stage in ("bc-rollout", "finetune-online"):
-        rolled_out = True  # in the environment of the data it comes from
-        identity = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
-    if recipe and recipe.stage == "collect-demos":
-        return _kind(_spec(recipe))
-    found = chain.found.get(identity)
-    if found is None:
-        return _kind(None)  # it is missing, which is reported where its own command is looked for
-    from awaccli.data.schema import Header
-    from awaccli.data.stores import open_store
-
-    task = Header.from_json(open_store(found.path).attributes(), origin=str(found.path)).task
-    return _kind(task.spec) if rolled_out else task.reward_kind
-
-
-def _kind(spec: TaskSpec | None) -> str:
-    return "binary" if spec and spec.binary_reward else "dense"
+    before = chain.recipe(start) if start is not None else None
+    algo = str(lookup(recipe.settings, "algo"))
+    inherited: _Layers = [("the checkpoint", {algo: lookup(before.settings, algo) or {}})] if before else []
+    presets = [default_preset(kind) for kind in reward_kinds(chain, first)]
+    return [[(f"default preset {name}", load_preset(name)), *inherited] for name in presets]

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from awaccli.artifacts.hdf5 import seal_problem
 from awaccli.artifacts.manifest import SCHEMA, Kind
+from awaccli.artifacts.urls import RemotePath
 from awaccli.errors import InputError
+from awaccli.protocols import SILENT, Reporter
 from awaccli.reports.verify_checkpoint import check_checkpoint
 from awaccli.reports.verify_checks import Check, Checks
 from awaccli.reports.verify_dataset import check_dataset
@@ -54,12 +56,21 @@ class Verifications(_Record):
 class Verifier:
     """Verifies artifacts one by one; in depth, an ancestor that several share is examined once."""
 
-    def __init__(self, *, deep: bool = False, parents: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        deep: bool = False,
+        parents: Path | None = None,
+        max_memory: int | None = None,
+        report: Reporter = SILENT,
+    ) -> None:
         """Take how far to look.
 
         Args:
             deep: also check what follows from the arrays, and every ancestor that is found.
             parents: folder that must hold all direct parents that are not elsewhere.
+            max_memory: see `Dataset.max_memory`.
+            report: whom to tell how far it is.
 
         Raises:
             InputError: ``parents`` is no folder.
@@ -68,6 +79,8 @@ class Verifier:
             raise InputError(f"the folder `{parents}` does not exist", hint="--parents names where to look")
         self._deep = deep
         self._parents = parents
+        self._max_memory = max_memory
+        self._report = report
         self._shelf = Shelf()
         self._examined: set[Path] = set()
 
@@ -96,8 +109,8 @@ class Verifier:
         self._examined.add(path.resolve())
         found, checks = identify(path), Checks()
         parents: list[Path] = []
-        if _check_container(checks, path, found):
-            _check_content(checks, path, found, deep=self._deep)
+        if _check_container(checks, path, found, self._report):
+            self._check_content(checks, path, found)
         if found.manifest is not None and found.fault is None:
             check_recipe(checks, found.manifest)
             parents = check_parents(checks, path, found.manifest, shelf=self._shelf, folder=self._parents)
@@ -110,8 +123,29 @@ class Verifier:
         )
         return result, parents
 
+    def _check_content(self, checks: Checks, path: Path, found: Identified) -> None:
+        if (found.kind == "evaluation") != (path.suffix == ".json") or (
+            found.kind == "checkpoint" and not path.is_dir()
+        ):
+            checks.fail("manifest", f"it says {found.kind}, but `{path.name}` holds something else")
+            return
+        match found.kind:
+            case "dataset":
+                check_dataset(
+                    checks,
+                    path,
+                    found.manifest,
+                    deep=self._deep,
+                    max_memory=self._max_memory,
+                    report=self._report,
+                )
+            case "checkpoint":
+                check_checkpoint(checks, path, found.manifest)
+            case "evaluation":
+                check_evaluation(checks, path, found.manifest)
 
-def _check_container(checks: Checks, path: Path, found: Identified) -> bool:
+
+def _check_container(checks: Checks, path: Path, found: Identified, report: Reporter) -> bool:
     """Compare bytes with checksums; return whether what is inside may be looked at."""
     if found.kind == "dataset" and path.is_file():
         problem = seal_problem(path)
@@ -120,6 +154,8 @@ def _check_container(checks: Checks, path: Path, found: Identified) -> bool:
             return False
     faults = [found.fault] if found.fault else []
     checks.none_of("manifest", faults, f"{SCHEMA}, with the checksum that it ends in")
+    if isinstance(path, RemotePath):
+        _check_remote(checks, path, found, report)
     if path.is_dir() and found.manifest:
         stored, listed = stored_files(path), found.manifest.files
         checks.none_of(
@@ -131,19 +167,12 @@ def _check_container(checks: Checks, path: Path, found: Identified) -> bool:
     return True
 
 
-def _check_content(checks: Checks, path: Path, found: Identified, *, deep: bool) -> None:
-    if (found.kind == "evaluation") != (path.suffix == ".json") or (
-        found.kind == "checkpoint" and not path.is_dir()
-    ):
-        checks.fail("manifest", f"it says {found.kind}, but `{path.name}` holds something else")
-        return
-    match found.kind:
-        case "dataset":
-            check_dataset(checks, path, found.manifest, deep=deep)
-        case "checkpoint":
-            check_checkpoint(checks, path, found.manifest)
-        case "evaluation":
-            check_evaluation(checks, path, found.manifest)
+def _check_remote(checks: Checks, path: RemotePath, found: Identified, report: Reporter) -> None:
+    """Fetch all files of a dataset behind a URL; what its manifest does not list cannot be seen from here."""
+    from awaccli.artifacts.remote import remote_faults
+
+    listed = found.manifest.files if found.manifest else ()
+    checks.none_of("files", remote_faults(path, report), f"{len(listed)} files, as the manifest lists them")
 
 
 def verification_text(found: Verification) -> str:

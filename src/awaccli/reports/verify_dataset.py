@@ -11,13 +11,14 @@ import numpy as np
 
 from awaccli.artifacts.manifest import Manifest
 from awaccli.data.dataset import Dataset
+from awaccli.data.progress import watched
 from awaccli.data.schema import Header, dataset_id, episode_sha256
 from awaccli.data.stores import FieldInfo, Store, open_store
 from awaccli.errors import DatasetError
+from awaccli.protocols import SILENT, Reporter
 from awaccli.reports.spans import spans
 from awaccli.reports.verify_checks import Checks, check_id
 
-_PIECE_BYTES = 64 << 20
 _MOST_LOST = 1000
 _MOST_LOST_BYTES = 1 << 30
 """Chunks, and what they hold: who declares far more than is stored is not searched for the rest."""
@@ -78,7 +79,15 @@ class _Salvage:
             self.lost[lost.field, lost.first] = lost
 
 
-def check_dataset(checks: Checks, path: Path, manifest: Manifest | None, *, deep: bool) -> None:
+def check_dataset(
+    checks: Checks,
+    path: Path,
+    manifest: Manifest | None,
+    *,
+    deep: bool,
+    max_memory: int | None = None,
+    report: Reporter = SILENT,
+) -> None:
     """Add the checks of the dataset at ``path`` whose bytes are read as they are.
 
     Raises:
@@ -94,17 +103,17 @@ def check_dataset(checks: Checks, path: Path, manifest: Manifest | None, *, deep
         raise DatasetError(
             f"`{path}` is an unfinished dataset", hint="repeat the command that was writing it, with --resume"
         )
-    dataset = Dataset(path, store, header, manifest)
+    dataset = Dataset(path, store, header, manifest, max_memory=max_memory)
     if not checks.none_of("fields", dataset.field_problems(), f"{len(header.fields)} fields, as declared"):
         return
     sound = checks.none_of(
         "index", _index_faults(dataset), f"{dataset.n_episodes} episodes cover {dataset.n_steps} steps once"
     )
-    readable = _check_arrays(checks, dataset, store, sound=sound)
+    readable = _check_arrays(checks, dataset, store, sound=sound, report=report)
     if manifest:
         checks.none_of("content", _content_faults(header, manifest), "the manifest tells its task and counts")
     if sound and readable:
-        _check_identity(checks, dataset, manifest)
+        _check_identity(checks, dataset, manifest, report)
         if deep:
             checks.none_of(
                 "derived", _derived_faults(dataset), "returns, lengths and successes follow from steps"
@@ -122,10 +131,13 @@ def _index_faults(dataset: Dataset) -> Iterator[str]:
     yield from dataset.index_problems()
 
 
-def _check_arrays(checks: Checks, dataset: Dataset, store: _Salvage, *, sound: bool) -> bool:
+def _check_arrays(
+    checks: Checks, dataset: Dataset, store: _Salvage, *, sound: bool, report: Reporter
+) -> bool:
     """Read every field; return whether all could be, at least in parts."""
     unreadable = []
-    for name in dataset.header.fields:
+    names = dataset.header.fields
+    for name in watched(names, report, "read every chunk", len(names), "fields"):
         try:
             _read_through(dataset, name)
         except DatasetError as error:
@@ -142,7 +154,7 @@ def _check_arrays(checks: Checks, dataset: Dataset, store: _Salvage, *, sound: b
 def _read_through(dataset: Dataset, name: str) -> None:
     """Read a field piece by piece."""
     rows = dataset.n_steps if name.startswith("steps/") else dataset.n_episodes
-    piece = max(1, _PIECE_BYTES // dataset.header.fields[name].row_bytes)
+    piece = max(1, dataset.window_bytes // dataset.header.fields[name].row_bytes)
     for first in range(0, rows, piece):
         dataset.rows(name, first, min(first + piece, rows))
 
@@ -169,9 +181,9 @@ def _content_faults(header: Header, manifest: Manifest) -> Iterator[str]:
         yield "the header and the manifest name different tasks"
 
 
-def _check_identity(checks: Checks, dataset: Dataset, manifest: Manifest | None) -> None:
+def _check_identity(checks: Checks, dataset: Dataset, manifest: Manifest | None, report: Reporter) -> None:
     """Recompute all hashes from the arrays."""
-    hashes = [episode_sha256(episode) for episode in dataset]
+    hashes = [episode_sha256(each) for each in watched(dataset, report, "hash episodes", len(dataset))]
     recorded = dataset.column("episodes/sha256")
     altered = [index for index, found in enumerate(hashes) if found != recorded[index].tobytes()]
     checks.none_of(
@@ -184,21 +196,33 @@ def _check_identity(checks: Checks, dataset: Dataset, manifest: Manifest | None)
 
 def _derived_faults(dataset: Dataset) -> Iterator[str]:
     """Compare what the table of episodes says with the steps themselves."""
-    table, success = dataset.episodes, dataset.column("steps/success")
-    last = np.flatnonzero(dataset.column("steps/terminations") | dataset.column("steps/truncations"))
-    first = np.append(0, last[:-1] + 1)
-    rewards = dataset.column("steps/rewards").astype(np.float64)
+    for first, stop in dataset.windows(0, len(dataset)):
+        yield from _derived_faults_between(dataset, first, stop)
+    counted = dataset.episodes.clipped.sum()
+    if dataset.header.clipped != counted:
+        yield f"the header counts {dataset.header.clipped} clipped actions, its episodes {counted}"
+
+
+def _derived_faults_between(dataset: Dataset, first: int, stop: int) -> Iterator[str]:
+    table, episodes = dataset.episodes, slice(first, stop)
+    start, end = int(table.start[first]), int(table.start[stop - 1] + table.length[stop - 1])
+    rewards, success, ended, cut = (
+        dataset.rows(f"steps/{name}", start, end)
+        for name in ("rewards", "success", "terminations", "truncations")
+    )
+    last = np.flatnonzero(ended | cut)
+    begin = np.append(0, last[:-1] + 1)
     expected = {
-        "start": (table.start, first),
-        "length": (table.length, last + 1 - first),
-        "return": (table.return_, np.add.reduceat(rewards, first)),
-        "success": (table.success, success[last]),
-        "success_steps": (table.success_steps, np.add.reduceat(success.astype(np.int64), first)),
+        "start": (table.start[episodes], begin + start),
+        "length": (table.length[episodes], last + 1 - begin),
+        "return": (table.return_[episodes], np.add.reduceat(rewards.astype(np.float64), begin)),
+        "success": (table.success[episodes], success[last]),
+        "success_steps": (
+            table.success_steps[episodes],
+            np.add.reduceat(success.astype(np.int64), begin),
+        ),
     }
     for name, (recorded, found) in expected.items():
         # NUMERICS: processors may add the same rewards in another order
-        for index in np.flatnonzero(~np.isclose(recorded, found, rtol=1e-9, atol=1e-9)).tolist():
-            yield f"episode {index}: {name} is {recorded[index]}, its steps say {found[index]}"
-    if dataset.header.clipped != table.clipped.sum():
-        counted = table.clipped.sum()
-        yield f"the header counts {dataset.header.clipped} clipped actions, its episodes {counted}"
+        for place in np.flatnonzero(~np.isclose(recorded, found, rtol=1e-9, atol=1e-9)).tolist():
+            yield f"episode {first + place}: {name} is {recorded[place]}, its steps say {found[place]}"

@@ -28,7 +28,8 @@ def _recipe_faults(manifest: Manifest) -> Iterator[str]:
     yield from _broken_links("it", manifest.recipe, manifest)
     for identity, ancestor in manifest.ancestors.items():
         yield from _broken_links(f"its ancestor {short(identity)}", ancestor.recipe, manifest)
-    for identity in manifest.run.paths.keys() - manifest.ancestors.keys():
+    imported = str(manifest.recipe.settings.get("sha256"))  # of the file that it was made of
+    for identity in manifest.run.paths.keys() - manifest.ancestors.keys() - {imported}:
         yield f"it remembers where {short(identity)} was, which is no ancestor of it"
 
 

@@ -25,6 +25,7 @@ from awaccli.protocols import SILENT, Reporter
 from awaccli.seeding import integer
 
 if TYPE_CHECKING:  # acting needs no torch: `awac eval` starts in a fraction of the time
+    from awaccli.stages.held_out import HeldOut
     from awaccli.stages.training import Training
 
 VERSION = 1
@@ -178,16 +179,24 @@ class PeriodicEvaluation:
     """Evaluations during training: own seeds, own log lines, no effect on what is learned."""
 
     def __init__(
-        self, facts: TaskFacts, scratch: Path, execution: Execution, *, seed: int, report: Reporter
+        self,
+        facts: TaskFacts,
+        scratch: Path,
+        execution: Execution,
+        *,
+        seed: int,
+        report: Reporter,
+        held_out: HeldOut | None = None,
     ) -> None:
         self._facts = facts
         self._scratch = scratch
         self._execution = execution
         self._seed = seed
         self._report = report
+        self._held_out = held_out
         self._rollouts: Rollouts | None = None
         if execution.eval_every and facts.spec.env_id is None:
-            report.note("no simulator for this task: evaluations during training are left out")
+            report.note("no simulator for this task: rollouts during training are left out")
         elif execution.eval_every:
             self._rollouts = Rollouts(
                 facts.spec, workers=execution.workers, timeout_s=execution.episode_timeout_s
@@ -205,7 +214,9 @@ class PeriodicEvaluation:
             self._rollouts.__exit__(kind, error, trace)
 
     def after_update(self, training: Training) -> None:
-        """Evaluate if the interval says so."""
+        """Evaluate if the interval says so, on held-out episodes too where there are any."""
+        if self._held_out:
+            self._held_out.after_update(training)
         if self._rollouts and training.updates % self._execution.eval_every == 0:
             self.now(training)
 

@@ -209,11 +209,13 @@ def _make_training(
     execution: Execution,
 ) -> Training:
     """Return the run as its files say it stands: at the checkpoint, or at its last snapshot."""
-    clock = Clock(execution)
-    device = prepare(execution)
     algo, plan = checkpoint.content.algo, settings.finetune
+    machine = prepare(execution, rows=cost(plan)["updates"] * plan.batch_size)
+    device = machine.device
     online_settings = _offline_start_over(settings, checkpoint.content.updates)
-    learner = build_learner(algo, online_settings, data.offline, seed=seed, device=device)
+    learner = build_learner(
+        algo, online_settings, data.offline, seed=seed, device=device, compiled=machine.compiled
+    )
     buffer = build_buffer(
         algo,
         online_settings,
@@ -233,9 +235,9 @@ def _make_training(
         offline_ratio=plan.offline_ratio,
         success_ratio=plan.success_ratio,
         execution=execution,
-        device=device,
+        machine=machine,
         metrics=MetricsLog(target.payload / METRICS),
-        clock=clock,
+        clock=Clock(execution, precision=machine.precision, mode=machine.mode),
         updates=checkpoint.content.updates,
         env_steps=checkpoint.content.env_steps,
     )

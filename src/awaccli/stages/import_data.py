@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,11 +10,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from awaccli.artifacts.commit import Existing
-from awaccli.artifacts.manifest import Recipe
+from awaccli.artifacts.manifest import Clock, Recipe, Run
+from awaccli.config.settings import Execution
 from awaccli.data.dataset import Dataset
 from awaccli.data.derive import derive
 from awaccli.data.evaluation import SuccessRates
 from awaccli.data.formats import Foreign
+from awaccli.data.import_settings import ImportSettings
+from awaccli.data.memory import require_buffer
 from awaccli.data.public_sets import public_set_with
 from awaccli.data.schema import Credits, Header, Import, Source
 from awaccli.envs.simulation import describe
@@ -24,7 +27,7 @@ from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.import_episode import Rules, episode_of
 from awaccli.stages.import_losses import Judged, import_losses
 from awaccli.stages.import_survey import Survey
-from awaccli.stages.import_task import ImportSettings, decisions, first_rules
+from awaccli.stages.import_task import decisions, first_rules
 
 __all__ = ["ImportReport", "ImportSettings", "Prepared", "import_data", "prepare_import", "write_import"]
 
@@ -143,10 +146,24 @@ def write_import(
         prepared.recipe,
         prepared.header,
         prepared.episodes(),
+        clock=_Clock(prepared.foreign),
         existing=existing,
         total=prepared.survey.n_episodes,
+        max_memory=prepared.foreign.max_memory,
         report=report,
     )
+
+
+class _Clock(Clock):
+    """Remembers where the file was, too."""
+
+    def __init__(self, foreign: Foreign) -> None:
+        super().__init__(Execution())
+        self._file = {foreign.sha256: foreign.origin or foreign.path}
+
+    def run(self, target: Path, inputs: Mapping[str, Path]) -> Run:
+        """Describe the run that made ``target`` from ``inputs`` and from the file."""
+        return super().run(target, {**inputs, **self._file})
 
 
 def prepare_import(foreign: Foreign, settings: ImportSettings, *, report: Reporter = SILENT) -> Prepared:
@@ -176,6 +193,7 @@ def prepare_import(foreign: Foreign, settings: ImportSettings, *, report: Report
                 format=foreign.format,
                 file=foreign.path.name,
                 sha256=foreign.sha256,
+                size_bytes=_size_bytes(foreign.path),
                 losses=import_losses(foreign, survey, made),
             ),
         ),
@@ -203,6 +221,7 @@ def _credits(foreign: Foreign, settings: ImportSettings) -> tuple[Credits, ...]:
 def _look_through(foreign: Foreign, rules: Rules, survey: Survey, report: Reporter) -> None:
     with report.phase("look through", foreign.n_episodes or 0, "episodes") as progress:
         for index, recording in enumerate(foreign.episodes()):
+            require_buffer(_where(foreign, index), recording.size_bytes, foreign.max_memory)
             survey.add(recording, episode_of(recording, rules, _where(foreign, index)), rules.parts)
             progress.update(index + 1)
             if signal := report.interrupted():
@@ -215,6 +234,11 @@ def _look_through(foreign: Foreign, rules: Rules, survey: Survey, report: Report
             f"`{foreign.path}`: only {survey.rewarded} of {total} recordings have rewards",
             hint="import those with rewards and those without apart",
         )
+
+
+def _size_bytes(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _where(foreign: Foreign, index: int) -> str:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from awaccli.config.json_value import first_problem
 from awaccli.config.task import TaskFacts, TaskSpec
 from awaccli.data.formats import Foreign, ForeignEpisode
-from awaccli.data.schema import Credits, Source
+from awaccli.data.import_settings import ImportSettings
 from awaccli.envs.hands import find_hand
 from awaccli.errors import InputError, UsageError
 from awaccli.stages.import_episode import Rules, flat_observations, vector_parts
@@ -21,28 +21,6 @@ from awaccli.stages.import_survey import Survey
 
 Layout = tuple[tuple[str, int], ...]
 """(key, size) of each part of an observation."""
-
-
-class ImportSettings(BaseModel):
-    """What whoever imports a file says of it, beyond what the file says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: TaskSpec | None = None
-    """The task, whose observations, action box, reward and success rule are taken; None: the file's own."""
-    name: str | None = None
-    """Of the task, where there is none of that name here."""
-    horizon: int | None = None
-    """Steps of an episode, where there is no task."""
-    obs_keys: tuple[str, ...] | None = None
-    """Keys of a Dict observation, where there is no task."""
-    keep_reward: bool = False
-    """The recorded reward stays the reward, also where the task has its own."""
-    success_at_end: bool = False
-    """Every episode succeeds with its last action, where nothing else says what success is."""
-    source: Source | None = None
-    """Who acted."""
-    credits: Credits | None = None
 
 
 def first_rules(

@@ -7,7 +7,7 @@ critics are from consistency on held-out transitions, and a fitted Q evaluation 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,15 +17,17 @@ from awaccli.algorithms.losses import reachable_values
 from awaccli.algorithms.networks import Spaces, observation_scale
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.config.settings import Execution, NetworkSettings, Settings
-from awaccli.data.buffer import ReplayBuffer, common_task
+from awaccli.data.buffer import Memory, ReplayBuffer, common_task
 from awaccli.data.dataset import Dataset
+from awaccli.data.memory import SHARES
 from awaccli.data.offline_evaluation import Estimate, FittedValue, OfflineEvaluation
+from awaccli.data.progress import watched
 from awaccli.data.transitions import ActionScale
 from awaccli.envs.acting import policy_from_weights
 from awaccli.errors import DatasetError, InterruptedRunError
 from awaccli.protocols import SILENT, Learner, Reporter
 from awaccli.seeding import stream
-from awaccli.stages.compute import prepare, to_tensors
+from awaccli.stages.compute import memory_of, prepare, to_tensors
 from awaccli.stages.learners import build_buffer, build_learner, load_learner
 
 _BATCH = 256
@@ -58,13 +60,14 @@ def evaluate_offline(
         DatasetError: data of another task or of other sizes.
         InterruptedRunError: a signal came.
     """
-    device = prepare(execution or Execution())
+    execution = execution or Execution()
+    device, memory = prepare(execution).device, memory_of(execution)
     _require_fit(checkpoint, data)
     content, settings = checkpoint.content, _settings_of(checkpoint)
     learner = build_learner(content.algo, settings, data, seed=seed, device=device)
-    found = _diagnostics(
+    found = episode_diagnostics(
         load_learner(checkpoint, learner, device),
-        build_buffer(content.algo, settings, data, capacity=1, device=device),
+        build_buffer(content.algo, settings, data, capacity=1, device=device, memory=memory),
         data,
         seed=seed,
         device=device,
@@ -83,7 +86,9 @@ def evaluate_offline(
         nll=_estimate(found["policy/nll"], seed),
         td_error=_estimate(found["q/td_error"], seed) if "q/td_error" in found else None,
         q_mean=_estimate(found["q/mean"], seed) if "q/mean" in found else None,
-        fitted_q=_fitted_value(checkpoint, settings, data, updates=fqe_updates, seed=seed, report=report)
+        fitted_q=_fitted_value(
+            checkpoint, settings, data, memory, updates=fqe_updates, seed=seed, report=report
+        )
         if fqe_updates
         else None,
         seen=any(dataset.id in known for dataset in data),
@@ -102,13 +107,19 @@ def _require_fit(checkpoint: Checkpoint, data: Sequence[Dataset]) -> None:
 
 
 def _settings_of(checkpoint: Checkpoint) -> Settings:
-    """Return the settings that a checkpoint was trained with; its critics regress on TD targets by now."""
+    """Return the settings that a checkpoint was trained with, for measuring it."""
     sections = checkpoint.content.settings
-    settings = Settings.model_validate({k: v for k, v in sections.items() if k in Settings.model_fields})
+    return on_td_targets(
+        Settings.model_validate({k: v for k, v in sections.items() if k in Settings.model_fields})
+    )
+
+
+def on_td_targets(settings: Settings) -> Settings:
+    """Return settings of a learner that measures TD errors, also while training regresses on returns."""
     return settings.model_copy(update={"awac": settings.awac.model_copy(update={"return_updates": 0})})
 
 
-def _diagnostics(
+def episode_diagnostics(
     learner: Learner,
     buffer: ReplayBuffer,
     data: Sequence[Dataset],
@@ -117,7 +128,19 @@ def _diagnostics(
     device: str,
     report: Reporter,
 ) -> dict[str, list[float]]:
-    """Return the learner's diagnostics of every episode, by name."""
+    """Return the learner's diagnostics of every episode, by name.
+
+    Args:
+        learner: changes nothing of itself.
+        buffer: holds ``data`` as its offline rows.
+        data: datasets of the learner's task.
+        seed: of the noise that diagnostics draw.
+        device: where the learner lives.
+        report: whom to tell.
+
+    Raises:
+        InterruptedRunError: a signal came.
+    """
     lengths = np.concatenate([dataset.episodes.length for dataset in data])
     found: dict[str, list[float]] = {}
     first = 0
@@ -140,6 +163,7 @@ def _fitted_value(
     checkpoint: Checkpoint,
     settings: Settings,
     data: Sequence[Dataset],
+    memory: Memory,
     *,
     updates: int,
     seed: int,
@@ -153,6 +177,7 @@ def _fitted_value(
         reward_floor=facts.reward_range[0] if facts.reward_range else None,
         capacity=1,
         device="cpu",
+        memory=memory,
     )
     scale = ActionScale.of(facts)
     policy = policy_from_weights(checkpoint.policy(), facts)
@@ -161,8 +186,7 @@ def _fitted_value(
         acted = np.stack([policy.act(row, None) for row in observations.numpy()])
         return torch.from_numpy(scale.scaled(acted))
 
-    blocks = np.split(np.arange(buffer.n_offline), range(_BLOCK, buffer.n_offline, _BLOCK))
-    next_actions = torch.cat([chosen(buffer.gather(block).next_observations) for block in blocks])
+    known = _next_actions(buffer, chosen, memory, drawn=updates * _BATCH, report=report)
     model = FittedQ(
         _spaces(data, scale),
         NetworkSettings(layer_norm=True),
@@ -178,20 +202,45 @@ def _fitted_value(
             if update < _STARTING * updates:
                 model.start(batch)
             else:
-                errors.append(model.update(batch, next_actions[torch.from_numpy(indices)]))
+                acted = chosen(batch.next_observations) if known is None else known[torch.from_numpy(indices)]
+                errors.append(model.update(batch, acted))
             progress.update(update + 1)
     starts = np.concatenate(
         [dataset.episodes.start + offset for dataset, offset in zip(data, _offsets(data), strict=True)]
     )
-    first = buffer.gather(starts)
-    values = model.values(first.observations, chosen(first.observations)).tolist()
+    values, returns = [], []
+    for some in _blocks(starts):
+        first = buffer.gather(some)
+        values += model.values(first.observations, chosen(first.observations)).tolist()
+        returns += first.returns.tolist()
     last = torch.stack(errors[-max(1, updates // 10) :]).mean() / 2  # the loss is a sum over two critics
     return FittedValue(
         value=_estimate(values, seed),
-        behaviour=_estimate(first.returns.tolist(), seed),
+        behaviour=_estimate(returns, seed),
         updates=updates,
         bellman_error=math.sqrt(float(last)),
     )
+
+
+def _next_actions(
+    buffer: ReplayBuffer,
+    chosen: Callable[[torch.Tensor], torch.Tensor],
+    memory: Memory,
+    *,
+    drawn: int,
+    report: Reporter,
+) -> torch.Tensor | None:
+    """Return the policy's action after every transition, or None where it is less work to ask for each."""
+    rows, size_bytes = buffer.n_offline, 4 * buffer.n_offline * buffer.task.action_dim
+    if rows > drawn or size_bytes > memory.max_bytes // SHARES:
+        return None
+    blocks = [np.arange(first, min(first + _BLOCK, rows)) for first in range(0, rows, _BLOCK)]
+    watcher = watched(blocks, report, "ask the policy", len(blocks), "blocks")
+    return torch.cat([chosen(buffer.gather(block).next_observations) for block in watcher])
+
+
+def _blocks(indices: np.ndarray) -> list[np.ndarray]:
+    return np.split(indices, range(_BLOCK, len(indices), _BLOCK))
 
 
 def _spaces(data: Sequence[Dataset], scale: ActionScale) -> Spaces:

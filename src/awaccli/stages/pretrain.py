@@ -23,10 +23,15 @@ from awaccli.envs.trust import require_trusted
 from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import memory_of, prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
+from awaccli.stages.held_out import HeldOut, require_held_out
 from awaccli.stages.learners import build_buffer, build_learner, used_settings
 from awaccli.stages.training import Training
 
 VERSION = 1
+_HOLD_OUT = (
+    "no simulator for this task, so no rollout tells how good the policy gets: "
+    "keep episodes back with `awac data split`, and give them with --held-out"
+)
 
 
 def pretrain(
@@ -38,9 +43,22 @@ def pretrain(
     seed: int = 0,
     execution: Execution | None = None,
     existing: Existing = Existing.REFUSE,
+    held_out: Dataset | None = None,
     report: Reporter = SILENT,
 ) -> Checkpoint:
     """Train ``algo`` on ``data`` and commit a checkpoint at ``out``.
+
+    Args:
+        data: datasets of one task.
+        settings: of the algorithm and of the stage.
+        out: a ``.ckpt`` folder.
+        algo: ``awac`` or ``bc``.
+        seed: of all streams.
+        execution: how to run; changes nothing of what comes out.
+        existing: what to do about an output that is there.
+        held_out: a dataset that is only measured, every ``execution.eval_every`` updates and after the last:
+            ``held_out/`` in the metrics. Neither the recipe nor the checkpoint's id depends on it.
+        report: whom to tell.
 
     Raises:
         AwacError: datasets that do not fit, an output that exists, a loss that is not finite, an interrupt.
@@ -48,10 +66,21 @@ def pretrain(
     execution = execution or Execution()
     recipe = pretrain_recipe(data, settings, algo=algo, seed=seed)
     require_trusted_task(data, execution)
+    if held_out is not None:
+        require_held_out(held_out, data)
     ancestors = ancestors_of(dataset.sealed() for dataset in data)
     with claimed(out, recipe, existing, ancestors=ancestors) as target:
         if not target.finished:
-            _train(data, settings, target, algo=algo, recipe=recipe, execution=execution, report=report)
+            _train(
+                data,
+                settings,
+                target,
+                algo=algo,
+                recipe=recipe,
+                execution=execution,
+                held_out=held_out,
+                report=report,
+            )
     return open_checkpoint(out)
 
 
@@ -86,13 +115,16 @@ def _train(
     algo: str,
     recipe: Recipe,
     execution: Execution,
+    held_out: Dataset | None,
     report: Reporter,
 ) -> None:
-    clock = Clock(execution)
-    device = prepare(execution)
     schedule = settings.bc if algo == "bc" else settings.pretrain
+    machine = prepare(execution, rows=schedule.updates * schedule.batch_size)
+    device = machine.device
     training = Training(
-        learner=build_learner(algo, settings, data, seed=recipe.seed, device=device),
+        learner=build_learner(
+            algo, settings, data, seed=recipe.seed, device=device, compiled=machine.compiled
+        ),
         buffer=build_buffer(algo, settings, data, capacity=1, device=device, memory=memory_of(execution)),
         phase="offline",
         seed=recipe.seed,
@@ -100,17 +132,37 @@ def _train(
         offline_ratio=None,
         success_ratio=0.0,
         execution=execution,
-        device=device,
+        machine=machine,
         metrics=MetricsLog(target.payload / METRICS),
-        clock=clock,
+        clock=Clock(execution, precision=machine.precision, mode=machine.mode),
     )
     training.restore(target.scratch)
     facts = common_task(data)
+    if facts.spec.env_id is None and held_out is None:
+        report.note(_HOLD_OUT)
+    measured = None
+    if held_out is not None:
+        measured = HeldOut(
+            held_out,
+            algo,
+            settings,
+            target.scratch,
+            seed=recipe.seed,
+            execution=execution,
+            device=device,
+            report=report,
+        )
     with (
-        PeriodicEvaluation(facts, target.scratch, execution, seed=recipe.seed, report=report) as evaluation,
+        PeriodicEvaluation(
+            facts, target.scratch, execution, seed=recipe.seed, report=report, held_out=measured
+        ) as evaluation,
         report.phase(f"pretrain {algo}", schedule.updates, "updates") as progress,
     ):
+        if training.updates:  # a run that was stopped in the middle of an evaluation
+            evaluation.after_update(training)
         training.update_to(schedule.updates, target.scratch, evaluation, report, progress)
+        if measured:
+            measured.now(training)
     _commit(training, target, data, algo=algo, recipe=recipe)
 
 

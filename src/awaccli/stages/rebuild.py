@@ -6,9 +6,10 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from awaccli.artifacts.checkpoint import open_checkpoint
 from awaccli.config.settings import EvaluateSettings, Execution
@@ -26,6 +27,7 @@ from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.evaluate import evaluate
 
 _LOOK_S = 0.2
+NO_FILES: Mapping[Path, str] = MappingProxyType({})
 _ERRORS = {cls.exit_code: cls for cls in (UsageError, InputError, OutputExistsError, RunError, CheckError)}
 
 
@@ -33,7 +35,9 @@ def run_commands(
     commands: Sequence[Sequence[str]],
     folder: Path,
     *,
+    files: Mapping[Path, str] = NO_FILES,
     options: Sequence[str] = (),
+    quiet: bool = False,
     report: Reporter = SILENT,
 ) -> None:
     """Run ``awac`` with each list of arguments, in processes of their own; the first failure ends it.
@@ -43,7 +47,9 @@ def run_commands(
     Args:
         commands: arguments after ``awac``.
         folder: made first, if it is not there.
-        options: further arguments of every command.
+        files: texts that commands read, written before the first of them.
+        options: further arguments of every command but those of ``awac data``, which do not have them.
+        quiet: tell every command to show no progress.
         report: told which command runs; asked whether to stop.
 
     Raises:
@@ -51,11 +57,15 @@ def run_commands(
         InterruptedRunError: a signal came; the command that ran has saved what it had.
     """
     _make(folder)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
     with report.phase("rebuild", len(commands), "commands"):
         for number, arguments in enumerate(commands, 1):
             text = shlex.join(["awac", *arguments])
             report.note(f"[{number}/{len(commands)}] {text}")
-            code = _run([*arguments, *options, "--resume"], report)
+            further = () if arguments[0] == "data" else options
+            silence = ["--quiet"] if quiet else []
+            code = _run([*arguments, *further, *silence, "--resume"], report)
             if code:
                 raise _failure(
                     code, f"command {number} of {len(commands)} ended with exit code {code}: {text}"
