@@ -186,9 +186,9 @@ def test_every_logged_number_is_explained_and_no_other():
     for learner in (awac, bc):
         noise = {name: torch.zeros(shape) for name, shape in learner.noise_shapes(4).items()}
         produced |= learner.update(batch(), noise).keys() | learner.diagnose(batch(), noise).keys()
-    for file in ("evaluate.py", "training.py"):
+    for file in ("evaluate.py", "held_out.py", "training.py"):
         source = (ROOT / "src/awaccli/stages" / file).read_text(encoding="utf-8")
-        produced |= set(re.findall(r'"(eval/\w+|q_gap|robot_min)"', source))
+        produced |= set(re.findall(r'"(eval/\w+|held_out/\w+|q_gap|robot_min)"', source))
     assert documented == produced | {"phase", "updates", "env_steps", "wall_s"}
 
 

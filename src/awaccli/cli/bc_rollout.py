@@ -9,7 +9,7 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
-from awaccli.cli.makers import DATASET, announce, existing, output_path, plan
+from awaccli.cli.makers import DATASET, announce, existing, open_all, output_path, plan
 from awaccli.config.resolve import default_preset, load_preset, resolve
 from awaccli.config.settings import BcSettings, RolloutSettings
 
@@ -53,9 +53,8 @@ def bc_rollout(
     Example: awac bc-rollout --demos demos.zarr -n 500 -o relocate.zarr
     """
     report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
-    from awaccli.data.dataset import open_dataset
-
-    dataset = open_dataset(opt.one_path(demos, "dataset"))
+    watcher = None if dry_run else report
+    (dataset,) = open_all([opt.one_path(demos, "dataset")], watcher, max_memory=max_memory)
     standard = default_preset(dataset.task.reward_kind)
     settings = resolve(
         inherited=[(f"default preset {standard}", load_preset(standard))],

@@ -12,11 +12,12 @@ from awaccli.cli import options as opt
 from awaccli.cli.console import emit, emit_json, reporter
 from awaccli.cli.makers import EVALUATION, existing, open_all, output_path, plan, task_spec
 from awaccli.config.resolve import resolve
-from awaccli.config.settings import EvaluateSettings
+from awaccli.config.settings import EvaluateSettings, Execution
 from awaccli.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
     from awaccli.artifacts.checkpoint import Checkpoint
+    from awaccli.data.dataset import Dataset
     from awaccli.protocols import Reporter
 
 
@@ -51,6 +52,7 @@ def evaluate(
     seed: opt.Seed = 0,
     workers: opt.Workers = "auto",
     threads: opt.Threads = "auto",
+    max_memory: opt.MaxMemory = None,
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -89,7 +91,9 @@ def evaluate(
                 "--offline goes with --data, and neither with -o, --task, --min-success or --dry-run",
                 hint="awac eval CKPT --offline --data HELD.zarr --json",
             )
-        _offline(opened, data, fqe_updates, seed=seed, threads=threads, as_json=as_json, report=report)
+        run = opt.execution("1", threads, episode_timeout="0s", max_memory=max_memory)
+        held = open_all(opt.paths(data, "dataset"), report, max_memory=max_memory)
+        _offline(opened, held, fqe_updates, seed=seed, execution=run, as_json=as_json, report=report)
         return
     spec = None
     if task is not None:
@@ -119,11 +123,11 @@ def evaluate(
 
 def _offline(
     checkpoint: Checkpoint,
-    data: Sequence[Path],
+    data: Sequence[Dataset],
     fqe_updates: int,
     *,
     seed: int,
-    threads: str,
+    execution: Execution,
     as_json: bool,
     report: Reporter,
 ) -> None:
@@ -132,10 +136,10 @@ def _offline(
 
     found = evaluate_offline(
         checkpoint,
-        open_all(opt.paths(data, "dataset")),
+        data,
         fqe_updates=fqe_updates,
         seed=seed,
-        execution=opt.execution("1", threads, episode_timeout="0s"),
+        execution=execution,
         report=report,
     )
     if found.seen:

@@ -9,7 +9,7 @@ import typer
 
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
-from awaccli.cli.makers import CHECKPOINT, DATASET, announce, existing, output_path, plan
+from awaccli.cli.makers import CHECKPOINT, DATASET, announce, existing, fetch_whole, output_path, plan
 from awaccli.config.resolve import default_preset, load_preset, resolve
 from awaccli.config.settings import FinetuneSettings
 
@@ -50,6 +50,8 @@ def finetune(
     workers: opt.Workers = "auto",
     threads: opt.Threads = "auto",
     device: opt.Device = "cpu",
+    precision: opt.Precise = "float32",
+    compilation: opt.Compiled = "auto",
     max_memory: opt.MaxMemory = None,
     eval_every: opt.EvalEvery = 0,
     eval_episodes: opt.EvalEpisodes = 20,
@@ -79,9 +81,11 @@ def finetune(
     from awaccli.stages.finding import find_training_data
 
     start = open_checkpoint(opt.one_path(checkpoint, "checkpoint"))
-    found = find_training_data(
-        start, opt.paths(data, "dataset"), data_dir=data_dir, added=opt.paths(add_data, "dataset")
-    )
+    given, added = opt.paths(data, "dataset"), opt.paths(add_data, "dataset")
+    for path in () if dry_run else (*given, *added):
+        fetch_whole(path, report)
+    limit = opt.memory_bytes(max_memory)
+    found = find_training_data(start, given, data_dir=data_dir, added=added, max_memory=limit)
     first = found.all[0].task
     standard = default_preset(first.reward_kind)
     algo = start.content.algo
@@ -111,6 +115,8 @@ def finetune(
         workers,
         threads,
         device,
+        precision=precision,
+        compilation=compilation,
         episode_timeout=episode_timeout,
         eval_every=eval_every,
         eval_episodes=eval_episodes,

@@ -15,6 +15,7 @@ def info(
     artifact: Annotated[
         Path, typer.Argument(help="Dataset, checkpoint, evaluation, or a folder of them; or - for stdin.")
     ],
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
 ) -> None:
     """Say what an artifact is, what is in it, and what made it; of a folder, a row for each.
@@ -33,7 +34,7 @@ def info(
         else:
             emit(table([row.cells() for row in listed.artifacts], HEADER))
         return
-    found = describe(path)
+    found = describe(path, max_memory=opt.memory_bytes(max_memory))
     if as_json:
         emit_json(found.model_dump(mode="json"))
     else:

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from awaccli.artifacts.urls import RemotePath
 from awaccli.cli.console import emit, emit_json
+from awaccli.cli.options import memory_bytes
 from awaccli.errors import UsageError
+from awaccli.protocols import Reporter
 
 if TYPE_CHECKING:
     from awaccli.artifacts.commit import Existing
@@ -110,11 +113,24 @@ def _json_object(text: str | None) -> dict[str, Any] | None:
     return value
 
 
-def open_all(given: Sequence[Path]) -> list[Dataset]:
-    """Open datasets for training."""
+def open_all(
+    given: Sequence[Path], report: Reporter | None = None, *, max_memory: str | None = None
+) -> list[Dataset]:
+    """Open datasets; those behind URLs are fetched whole if there is somebody to tell how far it is."""
     from awaccli.data.dataset import open_dataset
 
-    return [open_dataset(path) for path in given]
+    if report:
+        for path in given:
+            fetch_whole(path, report)
+    return [open_dataset(path, max_memory=memory_bytes(max_memory)) for path in given]
+
+
+def fetch_whole(path: Path, report: Reporter) -> None:
+    """Bring all of a dataset behind a URL here, with progress."""
+    if isinstance(path, RemotePath):
+        from awaccli.artifacts.remote import fetch_all
+
+        fetch_all(path, report)
 
 
 def output_path(given: Path | None, endings: tuple[str, ...], default: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from awaccli.cli import options as opt
-from awaccli.cli.console import emit, emit_json
+from awaccli.cli.console import emit, emit_json, reporter
 from awaccli.errors import CheckError
 
 
@@ -20,7 +20,9 @@ def verify(
         bool, typer.Option("--deep", help="Also check derived values, and every ancestor that is found.")
     ] = False,
     parents: opt.Parents = None,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Check that artifacts are what their manifests say, down to the last byte.
 
@@ -29,9 +31,10 @@ def verify(
 
     Example: awac verify --deep finetuned.ckpt
     """
+    report = reporter(quiet=quiet, verbose=False)
     from awaccli.reports.verify import Verifications, Verifier, verification_text
 
-    verifier = Verifier(deep=deep, parents=parents)
+    verifier = Verifier(deep=deep, parents=parents, max_memory=opt.memory_bytes(max_memory), report=report)
     results = []
     for path in opt.paths(artifacts, "artifact"):
         results.append(verifier.verify(path))

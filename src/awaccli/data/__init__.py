@@ -1,7 +1,8 @@
 """Datasets, the main object: schema, reading, writing, verbs that make new ones, and the replay buffer.
 
 The verbs are importable from here; each is loaded when first asked for. Those that change data return a
-`Derivation`: ``filtered(demos, "success").write(Path("good.zarr"))``.
+`Derivation`: ``filtered(demos, "success").write(Path("good.zarr"))``. What needs an environment too (replay,
+import, export) is a stage: ``from awaccli import replay``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ _EXPORTS = {
     "open_dataset": "awaccli.data.dataset",
     "Dataset": "awaccli.data.dataset",
     "Writer": "awaccli.data.writer",
+    "commit_dataset": "awaccli.data.writer",
+    "Header": "awaccli.data.schema",
+    "Source": "awaccli.data.schema",
+    "Credits": "awaccli.data.schema",
+    "read_foreign": "awaccli.data.formats.registry",
+    "ImportSettings": "awaccli.data.import_settings",
     "Derivation": "awaccli.data.derivation",
     "filtered": "awaccli.data.filter",
     "episode_columns": "awaccli.data.filter",
@@ -32,6 +39,7 @@ _EXPORTS = {
     "duplicates": "awaccli.data.dedupe",
     "converted": "awaccli.data.convert",
     "dataset_stats": "awaccli.data.stats",
+    "dataset_distributions": "awaccli.data.distributions",
     "validated": "awaccli.data.validate",
     "Validation": "awaccli.data.validate",
     "open_certificate": "awaccli.data.certificate",

@@ -12,14 +12,18 @@ import numpy as np
 
 from awaccli.artifacts.commit import PART, payload_of
 from awaccli.artifacts.manifest import Manifest, damaged_files
+from awaccli.artifacts.urls import as_path
 from awaccli.config.task import TaskFacts
 from awaccli.data.columns import REQUIRED, TRAINING
 from awaccli.data.episodes import EpisodeTable, Window
+from awaccli.data.memory import buffer_bytes, require_buffer
+from awaccli.data.progress import watched
 from awaccli.data.schema import Header, dataset_id, episode_sha256
 from awaccli.data.statistics import Statistics
 from awaccli.data.stores import CHUNK_BYTES, FieldInfo, Store, chunk_rows, open_store
 from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError
+from awaccli.protocols import SILENT, Reporter
 
 WINDOW_BYTES = 64 << 20
 _BLOCK = 1 << 16
@@ -28,12 +32,22 @@ _BLOCK = 1 << 16
 class Dataset:
     """Episodes of one task. Columns are loaded when first asked for and kept; arrays are read-only."""
 
-    def __init__(self, path: Path, store: Store, header: Header, manifest: Manifest | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        header: Header,
+        manifest: Manifest | None,
+        *,
+        max_memory: int | None = None,
+    ) -> None:
         self.path = path
         self.header = header
         self.manifest = manifest
         """None while the dataset is being written."""
-        self.window_bytes = WINDOW_BYTES
+        self.max_memory = max_memory
+        """Bytes that work on it may take; None: windows of 64 MiB, and whole episodes whatever their size."""
+        self.window_bytes = buffer_bytes(WINDOW_BYTES, max_memory)
         """How much of the steps is in memory at a time while episodes are read one after the other."""
         self._store = store
         self._columns: dict[str, np.ndarray] = {}
@@ -52,6 +66,11 @@ class Dataset:
     def n_steps(self) -> int:
         """Steps N of all episodes."""
         return self.header.commit.n_steps
+
+    @property
+    def step_bytes(self) -> int:
+        """What a step takes in memory, in all fields."""
+        return sum(self.header.fields[name].row_bytes for name in self.below("steps/"))
 
     @cached_property
     def id(self) -> str:
@@ -95,7 +114,12 @@ class Dataset:
 
     def statistics(self) -> Statistics:
         """Return mean, standard deviation and range of the observations, float64 [O]."""
-        return Statistics.of(self.blocks("steps/observations"))
+        return Statistics.of(self.parts("steps/observations"))
+
+    def parts(self, name: str) -> Iterator[Rows]:
+        """Yield the rows of a field as `blocks` does, but to be read a few at a time."""
+        rows = self._rows(name)
+        return (Rows(self, name, start, min(start + _BLOCK, rows)) for start in range(0, rows, _BLOCK))
 
     def blocks(self, name: str) -> Iterator[np.ndarray]:
         """Yield the rows of a field in order, the same number of them at a time on every machine."""
@@ -120,12 +144,24 @@ class Dataset:
         return self.between(0, self.n_episodes)
 
     def between(self, first: int, stop: int) -> Iterator[Episode]:
-        """Yield episodes ``first`` to ``stop`` in order, about 64 MiB of them in memory at a time."""
+        """Yield episodes ``first`` to ``stop`` in order, a window of them in memory at a time.
+
+        Raises:
+            UsageError: one of them alone takes more memory than is allowed.
+        """
         for start, end in self.windows(first, stop):
             yield from Window(self, start, end)
 
     def windows(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield (first, stop) of runs of episodes that are small enough to be in memory together."""
+        """Yield (first, stop) of runs of episodes that are small enough to be in memory together.
+
+        Raises:
+            UsageError: one of them alone takes more memory than is allowed.
+        """
+        if first < stop:
+            longest = first + int(self.episodes.length[first:stop].argmax())
+            size_bytes = int(self.episodes.length[longest]) * self.step_bytes
+            require_buffer(f"episode {longest} of `{self.path}`", size_bytes, self.max_memory)
         while first < stop:
             after = self._window_end(first, stop)
             yield first, after
@@ -133,11 +169,8 @@ class Dataset:
 
     def _window_end(self, first: int, stop: int) -> int:
         """Return the episode after the last that fits into a window which starts at ``first``."""
-        step_bytes = sum(
-            spec.row_bytes for name, spec in self.header.fields.items() if name.startswith("steps/")
-        )
         start, ends = self.episodes.start[first], self.episodes.start + self.episodes.length
-        fits = int(np.searchsorted(ends, start + self.window_bytes // step_bytes, side="right"))
+        fits = int(np.searchsorted(ends, start + self.window_bytes // self.step_bytes, side="right"))
         return min(stop, max(fits, first + 1))
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
@@ -154,10 +187,11 @@ class Dataset:
         rows.setflags(write=False)
         return rows
 
-    def altered_episodes(self) -> list[int]:
+    def altered_episodes(self, report: Reporter = SILENT) -> list[int]:
         """Return the indices of episodes that do not match their recorded hash; reads everything."""
         recorded = self.column("episodes/sha256")
-        return [i for i, episode in enumerate(self) if episode_sha256(episode) != recorded[i].tobytes()]
+        found = map(episode_sha256, watched(self, report, "check hashes", len(self)))
+        return [index for index, sha256 in enumerate(found) if sha256 != recorded[index].tobytes()]
 
     def _rows(self, name: str) -> int:
         return self.n_steps if name.startswith("steps/") else self.n_episodes
@@ -191,6 +225,17 @@ class Dataset:
             f"`{self.path}`: {name} is not finite in episode {episode}, step {step}",
             hint="nothing can be learned from it: find out what recorded it, and record it again",
         )
+
+    def require_small_pieces(self) -> None:
+        """Refuse what is stored in pieces that take more memory than is allowed.
+
+        Raises:
+            UsageError: says how much would do.
+        """
+        for name in self.header.fields if self.max_memory is not None else ():
+            info = self._store.info(name)
+            piece_bytes = info.size_bytes * info.chunks[0] // max(1, info.shape[0])
+            require_buffer(f"a piece of {name} in `{self.path}`", piece_bytes, self.max_memory)
 
     def require_sound(self) -> None:
         """Check what every reader relies on: fields as declared, and an index that covers all steps once.
@@ -247,24 +292,46 @@ class Dataset:
             yield f"an episode points to a source beyond its {len(self.header.sources)}"
         if (table.end_reason > max(EndReason)).any():
             yield "an episode has an unknown end reason"
-        ends = self.column("steps/terminations") | self.column("steps/truncations")
+        flags = (self.blocks(f"steps/{name}") for name in ("terminations", "truncations"))
+        ends = np.concatenate([ended | cut for ended, cut in zip(*flags, strict=True)])
         if not ends[table.start + table.length - 1].all():
             yield "an episode ends neither terminated nor truncated"
         if np.count_nonzero(ends) > len(table):
             yield "an episode goes on after a step that terminated or truncated it"
 
 
-def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
+class Rows:
+    """Consecutive rows of a field, which are read when they are asked for: ``rows[10:20]``."""
+
+    def __init__(self, dataset: Dataset, name: str, start: int, stop: int) -> None:
+        self._dataset, self._name = dataset, name
+        self._start, self._stop = start, stop
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._stop - self._start
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        """Return some of them."""
+        first, stop, _ = span.indices(len(self))
+        return self._dataset.rows(self._name, self._start + first, self._start + stop)
+
+
+def open_dataset(path: str | Path, *, unfinished: bool = False, max_memory: int | None = None) -> Dataset:
     """Open a dataset and check it: every byte against its checksums, its index, its identity.
 
+    Behind a URL, a ``.zarr`` is fetched piece by piece when it is read, and each piece is checked then.
+
     Args:
-        path: a ``.zarr`` directory, an ``.h5`` file, or the ``.part`` of either.
+        path: a ``.zarr`` directory, an ``.h5`` file, the ``.part`` of either, or the URL of a finished one.
         unfinished: also accept what is still being written, up to its last commit.
+        max_memory: see `Dataset.max_memory`.
 
     Raises:
         InputError: nothing there, or not an artifact of awac.
         DatasetError: not a dataset, unfinished, damaged, or of another format.
     """
+    path = as_path(path)
     if path.suffix == PART and path.is_dir():
         if not unfinished:
             raise _unfinished(path)
@@ -279,10 +346,11 @@ def open_dataset(path: Path, *, unfinished: bool = False) -> Dataset:
         problems = damaged_files(path, manifest)
         if problems:
             raise _damaged(path, problems[0])
-    dataset = Dataset(path, store, header, manifest)
+    dataset = Dataset(path, store, header, manifest, max_memory=max_memory)
     if manifest is not None and dataset.n_episodes == 0:
         raise DatasetError(f"`{path}` holds no episode", hint="a dataset has at least one: make it again")
     dataset.require_sound()
+    dataset.require_small_pieces()
     if manifest is not None and manifest.id != dataset.id:
         raise _damaged(path, f"its content id is {dataset.id[:12]}, its manifest says {manifest.id[:12]}")
     return dataset

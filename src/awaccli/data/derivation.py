@@ -17,6 +17,7 @@ from awaccli.artifacts.manifest import Ancestor, Clock, Recipe, Run, ancestors_o
 from awaccli.config.settings import Execution
 from awaccli.data.dataset import Dataset
 from awaccli.data.derive import derive, derived_recipe
+from awaccli.data.progress import watched
 from awaccli.data.schema import Header, dataset_id, episode_sha256
 from awaccli.data.stores import CHUNK_BYTES
 from awaccli.episode import Episode
@@ -51,10 +52,7 @@ class Derivation:
     @cached_property
     def id(self) -> str:
         """Content id of what it makes; without known hashes, every episode is read for it."""
-        hashes = self.hashes
-        return dataset_id(
-            self.header, map(episode_sha256, self.episodes()) if hashes is None else iter(hashes)
-        )
+        return self._identified(SILENT)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -79,6 +77,8 @@ class Derivation:
             OutputExistsError: it is there, or another process is making it.
             InterruptedRunError: a signal came; every episode so far is kept for ``Existing.RESUME``.
         """
+        if not self.is_new and "id" not in vars(self):
+            vars(self)["id"] = self._identified(report)
         twin = next((data for data in self.parents if self.known and data.sealed().id == self.id), None)
         return derive(
             out,
@@ -91,8 +91,15 @@ class Derivation:
             chunk_bytes=self.chunk_bytes,
             existing=existing,
             total=self.total,
+            max_memory=self.parents[0].max_memory,
             report=report,
         )
+
+    def _identified(self, report: Reporter) -> str:
+        if self.hashes is not None:
+            return dataset_id(self.header, self.hashes)
+        episodes = watched(self.episodes(), report, "find the id", self.total)
+        return dataset_id(self.header, map(episode_sha256, episodes))
 
     @cached_property
     def _lineage(self) -> dict[str, Ancestor]:
@@ -119,7 +126,7 @@ class _SameRun(Clock):
         super().__init__(Execution())
         self._original = original
 
-    def run(self, target: Path, inputs: Mapping[str, Path], *, mode: str = "eager") -> Run:  # noqa: ARG002
+    def run(self, target: Path, inputs: Mapping[str, Path]) -> Run:  # noqa: ARG002
         """Return what the original says, with paths as they are from ``target``."""
         run, folder = self._original.sealed().run, self._original.path.absolute().parent
         paths = {

@@ -54,6 +54,7 @@ def derive(
     chunk_bytes: int = CHUNK_BYTES,
     existing: Existing = Existing.REFUSE,
     total: int | None = None,
+    max_memory: int | None = None,
     report: Reporter = SILENT,
 ) -> Dataset:
     """Write ``episodes`` as the dataset that ``recipe`` makes, and commit it at ``out``.
@@ -70,6 +71,7 @@ def derive(
         chunk_bytes: about how large the pieces are that a field is stored in.
         existing: what to do about an output that is there.
         total: how many there will be, for the progress display.
+        max_memory: bytes that buffers may take; see `Dataset.max_memory`.
         report: whom to tell.
 
     Raises:
@@ -82,20 +84,25 @@ def derive(
     with claimed(out, recipe, existing, ancestors=known) as target:
         if not target.finished:
             clock = clock or Clock(Execution())
-            with (
-                Writer(target.payload, header, resume=target.resuming, chunk_bytes=chunk_bytes) as writer,
-                report.phase(recipe.stage, total or 0, "episodes") as progress,
-            ):
-                for episode in islice(episodes, writer.n_episodes, None):
-                    writer.append(episode)
-                    progress.update(writer.n_episodes)
-                    if signal := report.interrupted():
-                        writer.flush()
-                        raise InterruptedRunError(
-                            signal,
-                            f"stopped after {writer.n_episodes} episodes; all of them are kept",
-                            hint="repeat the command with --resume to go on",
-                        )
+            with Writer(
+                target.payload,
+                header,
+                resume=target.resuming,
+                chunk_bytes=chunk_bytes,
+                max_memory=max_memory,
+                report=report,
+            ) as writer:
+                with report.phase(recipe.stage, total or 0, "episodes") as progress:
+                    for episode in islice(episodes, writer.n_episodes, None):
+                        writer.append(episode)
+                        progress.update(writer.n_episodes)
+                        if signal := report.interrupted():
+                            writer.flush()
+                            raise InterruptedRunError(
+                                signal,
+                                f"stopped after {writer.n_episodes} episodes; all of them are kept",
+                                hint="repeat the command with --resume to go on",
+                            )
                 commit_dataset(
                     target,
                     writer,
@@ -104,5 +111,6 @@ def derive(
                     clock=clock,
                     ancestors=ancestors,
                     chunk_bytes=chunk_bytes,
+                    report=report,
                 )
-    return open_dataset(out)
+    return open_dataset(out, max_memory=max_memory)

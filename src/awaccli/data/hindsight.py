@@ -21,8 +21,10 @@ import numpy as np
 from awaccli.config.task import TaskFacts
 from awaccli.data.dataset import Dataset
 from awaccli.data.derivation import Derivation
+from awaccli.data.progress import watched
 from awaccli.episode import EndReason, Episode
 from awaccli.errors import DatasetError, UsageError
+from awaccli.protocols import SILENT, Reporter
 from awaccli.seeding import stream
 
 ACHIEVED, DESIRED = ("achieved_goal",), ("desired_goal",)
@@ -67,6 +69,7 @@ def with_hindsight(
     achieved: Sequence[str] = ACHIEVED,
     desired: Sequence[str] = DESIRED,
     seed: int = 0,
+    report: Reporter = SILENT,
 ) -> Derivation:
     """Return the episodes as they are, then ``passes`` relabelled passes over each, as segments.
 
@@ -81,6 +84,7 @@ def with_hindsight(
         achieved: parts of the observation that say what is achieved, in order.
         desired: parts that hold the goal.
         seed: of the ends of the segments.
+        report: whom to tell how far the check of the rule is.
 
     Raises:
         UsageError: no such parts, or of different sizes.
@@ -90,16 +94,16 @@ def with_hindsight(
         raise UsageError(f"--hindsight future:{passes}", hint="expected at least 1")
     goals = _Goals.of(dataset.task, achieved, desired)
     n_sources = len(dataset.header.sources)
-    plan = [_segments(dataset, index, passes, seed) for index in range(len(dataset))]
 
     def episodes() -> Iterator[Episode]:
         yield from dataset
         for index, episode in enumerate(dataset):
-            for start, stop in plan[index]:
+            for start, stop in _segments(dataset, index, passes, seed):
                 piece = goals.reached(episode, start, stop, rule)
                 yield replace(piece, source=episode.source + n_sources)
 
-    header, hindsight = dataset.header, [len(segments) for segments in plan]
+    header = dataset.header
+    hindsight = [len(_segments(dataset, index, passes, seed)) for index in range(len(dataset))]
     sources = tuple(
         source.model_copy(update={"name": f"hindsight of {source.name}"}) for source in header.sources
     )
@@ -121,7 +125,7 @@ def with_hindsight(
         seed=seed,
         is_new=True,
         notes=(f"{sum(hindsight)} segments of {passes * dataset.n_steps} steps beside the recorded ones",),
-        warnings=_require_rule(dataset, goals, rule),
+        warnings=_require_rule(dataset, goals, rule, report),
     )
 
 
@@ -146,8 +150,8 @@ class _Goals:
 
     def judged(self, episode: Episode, rule: GoalRule) -> tuple[np.ndarray, np.ndarray]:
         """Return rewards and success of an episode by a rule."""
-        after = episode.observations[1:].astype(np.float64)
-        return rule.of(after[:, self.achieved], after[:, self.desired])
+        after = episode.observations[1:]
+        return rule.of(*(after[:, columns].astype(np.float64) for columns in (self.achieved, self.desired)))
 
     def reached(self, episode: Episode, start: int, stop: int, rule: GoalRule) -> Episode:
         """Return steps ``start`` to ``stop`` with what they achieved in the end as their goal."""
@@ -212,10 +216,10 @@ def _splits(splits: Mapping[str, Sequence[int]], segments: Sequence[int]) -> dic
     }
 
 
-def _require_rule(dataset: Dataset, goals: _Goals, rule: GoalRule) -> tuple[str, ...]:
+def _require_rule(dataset: Dataset, goals: _Goals, rule: GoalRule, report: Reporter) -> tuple[str, ...]:
     """Compare the rule with what was recorded; return what is worth a warning."""
     wrong_rewards = wrong_successes = 0
-    for episode in dataset:
+    for episode in watched(dataset, report, "try the rule", len(dataset)):
         rewards, success = goals.judged(episode, rule)
         wrong_rewards += int((~np.isclose(rewards, episode.rewards, _TOLERANCE, _TOLERANCE)).sum())
         wrong_successes += int((success != episode.success).sum())

@@ -12,10 +12,13 @@ from awaccli.artifacts.commit import PART, begun_in, payload_of, taken_over
 from awaccli.artifacts.manifest import Clock, Recipe
 from awaccli.config.settings import Execution
 from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.data.derivation import chosen
+from awaccli.data.progress import watched
 from awaccli.data.schema import Header
 from awaccli.data.stores import Store, open_store
 from awaccli.data.writer import Writer, commit_dataset
 from awaccli.errors import DatasetError, InputError
+from awaccli.protocols import SILENT, Reporter
 
 STAGE = "repair"
 VERSION = 1
@@ -39,8 +42,13 @@ class Repaired:
     """True: it was sealed before, and nothing was done."""
 
 
-def repair(part: Path) -> Repaired:
+def repair(part: Path, *, max_memory: int | None = None, report: Reporter = SILENT) -> Repaired:
     """Make a sealed dataset ``X`` of ``X.part``, and remove that; done already, it does nothing.
+
+    Args:
+        part: what a stopped run left.
+        max_memory: see `Dataset.max_memory`.
+        report: whom to tell how far it is.
 
     Raises:
         InputError: neither is there, or it is no dataset.
@@ -58,13 +66,13 @@ def repair(part: Path) -> Repaired:
         clock = Clock(Execution())
         store = _Salvaged(open_store(target.payload))
         header = Header.from_json(store.attributes(), origin=str(part))
-        found = Dataset(part, store, header, manifest=None)
+        found = Dataset(part, store, header, manifest=None, max_memory=max_memory)
         if not found.n_episodes:
             raise DatasetError(
                 f"`{part}`: no episode was committed", hint="start again: its command with --overwrite"
             )
         found.require_sound()
-        dropped = tuple(found.altered_episodes())
+        dropped = tuple(found.altered_episodes(report))
         if len(dropped) == found.n_episodes:
             raise DatasetError(f"`{part}`: every episode is damaged", hint="its command with --overwrite")
         begun = begun_in(part)
@@ -80,7 +88,7 @@ def repair(part: Path) -> Repaired:
             inputs=begun.recipe.inputs if begun else (),
         )
         uncommitted = store.info("steps/rewards").shape[0] - found.n_steps
-        with _writer(found, header, target.scratch, dropped) as writer:
+        with _writer(found, header, target.scratch, dropped, report) as writer:
             commit_dataset(
                 target,
                 writer,
@@ -97,15 +105,18 @@ def _already(path: Path) -> Repaired:
     return Repaired(path, dataset.n_episodes, dataset.n_steps, already=True)
 
 
-def _writer(found: Dataset, header: Header, scratch: Path, dropped: tuple[int, ...]) -> Writer:
+def _writer(
+    found: Dataset, header: Header, scratch: Path, dropped: tuple[int, ...], report: Reporter
+) -> Writer:
     """Return a writer with the whole episodes: in place, or in a copy where some are damaged."""
     if not dropped:
-        return Writer(payload_of(scratch), header, resume=True)
+        return Writer(payload_of(scratch), header, resume=True, max_memory=found.max_memory)
     copy = scratch / "whole"
     shutil.rmtree(copy, ignore_errors=True)
-    writer = Writer(copy, header)
-    for index in sorted(set(range(found.n_episodes)) - set(dropped)):
-        writer.append(found.episode(index))
+    writer = Writer(copy, header, max_memory=found.max_memory)
+    whole = np.setdiff1d(np.arange(len(found)), dropped)
+    for episode in watched(chosen(found, whole), report, "copy whole episodes", len(whole)):
+        writer.append(episode)
     return writer
 
 

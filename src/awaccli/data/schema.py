@@ -89,6 +89,8 @@ class Import(_Record):
     """Its name, without the folder."""
     sha256: str
     """Of the file, or of the list of a folder's files."""
+    size_bytes: int | None = None
+    """Of the file, or of all files in the folder."""
     losses: tuple[str, ...] = ()
     """What was guessed, changed or is missing, in words."""
 

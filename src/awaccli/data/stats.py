@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from awaccli.data.dataset import Dataset
 from awaccli.data.evaluation import SuccessRates, wilson
-from awaccli.protocols import SILENT, Reporter
+from awaccli.data.stores import chunk_rows
+from awaccli.protocols import SILENT, Progress, Reporter
 from awaccli.seeding import stream
 
 SAMPLE_ROWS = 20_000
 """Quantiles are those of so many rows, drawn at random; of all rows where there are no more."""
-_BLOCK_BYTES = 16 << 20
 _FLAGS = ("steps/terminations", "steps/truncations")
 
 
@@ -90,12 +90,11 @@ def dataset_stats(dataset: Dataset, *, report: Reporter = SILENT) -> Stats:
         DatasetError: a field is damaged.
     """
     names = [name for name in sorted(dataset.below("steps/")) if name not in _FLAGS]
-    rows = _sample(dataset.n_steps)
+    rows = sample_rows(dataset.n_steps, SAMPLE_ROWS)
     fields = []
-    with report.phase("measure", len(names), "fields") as progress:
-        for done, name in enumerate(names, start=1):
-            fields.append(_field(dataset, name, rows))
-            progress.update(done)
+    with report.phase("measure", len(names) * dataset.n_steps, "rows") as progress:
+        for done, name in enumerate(names):
+            fields.append(_field(dataset, name, rows, progress, done * dataset.n_steps))
     return Stats(
         id=dataset.id,
         n_episodes=len(dataset),
@@ -113,26 +112,25 @@ def by_source(dataset: Dataset) -> tuple[SourceStatistics, ...]:
     found = []
     for index in np.unique(table.source):
         source, own = dataset.header.sources[index], table.source == index
-        count = int(own.sum())
-        met = {
-            "any": table.success_any,
-            "final": table.success,
-            "held": table.held(dataset.task.held_steps),
-        }
         found.append(
             SourceStatistics(
                 source=source.name,
                 kind=source.kind,
-                episodes=count,
+                episodes=int(own.sum()),
                 steps=int(table.length[own].sum()),
-                success=SuccessRates(
-                    **{name: wilson(int(flags[own].sum()), count) for name, flags in met.items()}
-                ),
+                success=success_rates(dataset, own),
                 returns=_spread(table.return_[own]),
                 lengths=_spread(table.length[own]),
             )
         )
     return tuple(found)
+
+
+def success_rates(dataset: Dataset, own: np.ndarray) -> SuccessRates:
+    """Return how often some episodes succeed; ``own``: which, bool [E]."""
+    table, count = dataset.episodes, int(own.sum())
+    met = {"any": table.success_any, "final": table.success, "held": table.held(dataset.task.held_steps)}
+    return SuccessRates(**{name: wilson(int(flags[own].sum()), count) for name, flags in met.items()})
 
 
 def saturation(dataset: Dataset) -> tuple[float, ...]:
@@ -145,16 +143,17 @@ def saturation(dataset: Dataset) -> tuple[float, ...]:
     return tuple((at_bound / dataset.n_steps).tolist())
 
 
-def _field(dataset: Dataset, name: str, rows: np.ndarray) -> FieldStatistics:
-    moments = _Moments(int(np.prod(dataset.header.fields[name].shape, dtype=np.int64)))
-    kept = []
+def _field(dataset: Dataset, name: str, rows: np.ndarray, progress: Progress, done: int) -> FieldStatistics:
+    spec = dataset.header.fields[name]
+    width = int(np.prod(spec.shape, dtype=np.int64))
+    moments, sample = _Moments(width), np.empty((len(rows), width), spec.dtype)
     for first, block in _blocks(dataset, name):
-        values = block.reshape(len(block), -1).astype(np.float64)
-        moments.add(values)
-        inside = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + len(block))]
-        kept.append(values[inside - first])
-    sample = np.concatenate(kept)
-    labels = _labels(dataset, name, sample.shape[1])
+        flat = block.reshape(len(block), -1)
+        moments.add(flat.astype(np.float64))
+        inside = slice(*np.searchsorted(rows, (first, first + len(block))))
+        sample[inside] = flat[rows[inside] - first]
+        progress.update(done + first + len(block))
+    labels = _labels(dataset, name, width)
     return FieldStatistics(
         field=name,
         dimensions=tuple(
@@ -195,7 +194,7 @@ class _Moments:
     def dimension(self, index: int, name: str, sample: np.ndarray) -> Dimension:
         """Return the numbers of one column, with the quantiles of ``sample``."""
         count = int(self._count[index])
-        finite = sample[np.isfinite(sample)]
+        finite = sample[np.isfinite(sample)].astype(np.float64)
         p01, p99 = np.quantile(finite, (0.01, 0.99)) if len(finite) else (np.nan, np.nan)
         known = count > 0
         return Dimension(
@@ -212,16 +211,16 @@ class _Moments:
 
 def _blocks(dataset: Dataset, name: str) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the rows of a field of the steps in blocks, each with the place of its first row."""
-    stride = max(1, _BLOCK_BYTES // dataset.header.fields[name].row_bytes)
+    stride = chunk_rows(dataset.header.fields[name].row_bytes)
     for first in range(0, dataset.n_steps, stride):
         yield first, dataset.rows(name, first, min(first + stride, dataset.n_steps))
 
 
-def _sample(n_steps: int) -> np.ndarray:
-    """Return which rows the quantiles are of, int64, ascending; the same for every dataset of this size."""
-    if n_steps <= SAMPLE_ROWS:
+def sample_rows(n_steps: int, most: int) -> np.ndarray:
+    """Return up to ``most`` random rows, int64, ascending; the same for every dataset of this size."""
+    if n_steps <= most:
         return np.arange(n_steps)
-    return np.sort(stream(0, "stats").choice(n_steps, SAMPLE_ROWS, replace=False, shuffle=False))
+    return np.sort(stream(0, "stats").choice(n_steps, most, replace=False, shuffle=False))
 
 
 def _labels(dataset: Dataset, name: str, width: int) -> list[str]:

@@ -54,7 +54,12 @@ class Validation(BaseModel):
 
 
 def validated(
-    path: Path, *, against: Path | None = None, strict: bool = False, report: Reporter = SILENT
+    path: Path,
+    *,
+    against: Path | None = None,
+    strict: bool = False,
+    max_memory: int | None = None,
+    report: Reporter = SILENT,
 ) -> Validation:
     """Look through the dataset at ``path`` once, some episodes at a time, and say what is wrong.
 
@@ -62,15 +67,16 @@ def validated(
         path: a ``.zarr`` directory, an ``.h5`` file, or the ``.part`` of either.
         against: a dataset that should have no episode in common with it.
         strict: warnings count, too.
+        max_memory: see `Dataset.max_memory`.
         report: whom to tell how far it is.
 
     Raises:
         InputError: nothing there, or no dataset of awac; ``against`` cannot be opened.
         InterruptedRunError: a signal came.
     """
-    other = open_dataset(against, unfinished=True) if against else None
+    other = open_dataset(against, unfinished=True, max_memory=max_memory) if against else None
     findings = Findings()
-    opened = open_raw(path, findings)
+    opened = open_raw(path, findings, max_memory=max_memory)
     dataset = opened[0] if opened else None
     if opened and check_structure(opened[0], findings):
         _look_through(*opened, other, findings, report)

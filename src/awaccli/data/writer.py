@@ -17,12 +17,14 @@ from awaccli.artifacts.identity import canonical_json
 from awaccli.artifacts.manifest import MANIFEST, Ancestor, Clock, Manifest, Recipe, ancestors_of, inventory
 from awaccli.data.columns import DOCS, REQUIRED, TRAINING, content_columns, derived_columns
 from awaccli.data.dataset import Dataset, open_dataset
+from awaccli.data.memory import buffer_bytes
 from awaccli.data.schema import Commit, FieldSpec, Header, episode_sha256, field_name
 from awaccli.data.stores import CHUNK_BYTES, HDF5_SUFFIXES
 from awaccli.data.stores.hdf5 import write_hdf5
-from awaccli.data.stores.zarr import ZarrArrays
+from awaccli.data.stores.zarr import ZarrArrays, pack_one_by_one
 from awaccli.episode import Episode
 from awaccli.errors import DatasetError
+from awaccli.protocols import SILENT, Reporter
 
 _COMMIT_S = 1.0
 _COMMIT_BYTES = 32 << 20
@@ -43,9 +45,30 @@ class Writer:
     """
 
     def __init__(
-        self, path: Path, header: Header, *, resume: bool = False, chunk_bytes: int = CHUNK_BYTES
+        self,
+        path: Path,
+        header: Header,
+        *,
+        resume: bool = False,
+        chunk_bytes: int = CHUNK_BYTES,
+        max_memory: int | None = None,
+        report: Reporter = SILENT,
     ) -> None:
+        """Take where to write.
+
+        Args:
+            path: the Zarr directory.
+            header: its fields are those of every episode; where it has none, they follow from the first.
+            resume: go on with what is there.
+            chunk_bytes: about how large the pieces are that a field is stored in.
+            max_memory: bytes that buffers may take; see `Dataset.max_memory`.
+            report: whom to tell how far the check is of what is there.
+        """
         self._path = path
+        self._max_memory = max_memory
+        self._commit_bytes = buffer_bytes(_COMMIT_BYTES, max_memory)
+        if self._commit_bytes < _COMMIT_BYTES:
+            pack_one_by_one()
         self._chunk_bytes = chunk_bytes
         self._header = header.model_copy(update={"commit": Commit(), "clipped": 0})
         self._arrays: ZarrArrays | None = None
@@ -59,7 +82,7 @@ class Writer:
             return
         if not resume:
             raise DatasetError(f"`{path}` already holds a dataset", hint="resume it, or write somewhere else")
-        self._resume()
+        self._resume(report)
 
     @property
     def path(self) -> Path:
@@ -93,7 +116,7 @@ class Writer:
         self._pending.append(columns)
         self._pending_steps += len(episode)
         self._pending_bytes += sum(column.nbytes for column in columns.values())
-        if self._pending_bytes > _COMMIT_BYTES or time.monotonic() - self._committed_s > _COMMIT_S:
+        if self._pending_bytes > self._commit_bytes or time.monotonic() - self._committed_s > _COMMIT_S:
             self.flush()
 
     def flush(self) -> None:
@@ -107,7 +130,7 @@ class Writer:
         Raises:
             DatasetError: nothing is committed yet.
         """
-        return open_dataset(self._path, unfinished=True)
+        return open_dataset(self._path, unfinished=True, max_memory=self._max_memory)
 
     def seal(self) -> None:
         """Commit for the last time.
@@ -178,7 +201,7 @@ class Writer:
         for leftover in [*self._path.rglob("*.partial"), self._path / MANIFEST]:
             leftover.unlink(missing_ok=True)
 
-    def _resume(self) -> None:
+    def _resume(self, report: Reporter) -> None:
         """Go on after the last commit; what was written behind it is dropped."""
         if not (self._path / "zarr.json").is_file():
             raise DatasetError(f"`{self._path}` has lost its zarr.json", hint="drop it with --overwrite")
@@ -192,15 +215,15 @@ class Writer:
                 raise DatasetError(
                     f"`{self._path}` was begun with another {fact}", hint="drop it with --overwrite"
                 )
-        self._require_whole()
+        self._require_whole(report)
         for name in found.fields:
             rows = found.commit.n_steps if name.startswith("steps/") else found.commit.n_episodes
             arrays.reopen(name, rows)
         self._header, self._arrays = found, arrays
 
-    def _require_whole(self) -> None:
+    def _require_whole(self, report: Reporter) -> None:
         try:
-            altered = self.dataset().altered_episodes()
+            altered = self.dataset().altered_episodes(report)
         except DatasetError as error:
             raise DatasetError(str(error), hint=_MEND) from error
         if altered:
@@ -268,6 +291,7 @@ def commit_dataset(
     clock: Clock,
     ancestors: Mapping[str, Ancestor] | None = None,
     chunk_bytes: int = CHUNK_BYTES,
+    report: Reporter = SILENT,
 ) -> Manifest:
     """Seal what ``writer`` wrote into ``target.scratch`` and make it the artifact; its suffix says what kind.
 
@@ -279,6 +303,7 @@ def commit_dataset(
         clock: of the run.
         ancestors: recipes of inputs that may be gone, by id.
         chunk_bytes: about how large the pieces of an HDF5 file are.
+        report: whom to tell how far an HDF5 file is; no phase of its may be open.
 
     Raises:
         DatasetError: there is no episode.
@@ -299,7 +324,7 @@ def commit_dataset(
     if as_hdf5:
         sealed = target.scratch / _SEALED
         layout = dataset.layout(chunk_bytes)
-        write_hdf5(sealed, dataset.header.to_json(), layout, dataset.rows, manifest.to_bytes())
+        write_hdf5(sealed, dataset.header.to_json(), layout, dataset.rows, manifest.to_bytes(), report=report)
         target.commit(sealed)
     else:
         scratch = writer.path / f"{MANIFEST}.partial"

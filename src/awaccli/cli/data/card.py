@@ -19,6 +19,7 @@ def card(
         Path | None, typer.Option("-o", "--output", help="Markdown file to write [default: stdout].")
     ] = None,
     overwrite: opt.Overwrite = False,
+    max_memory: opt.MaxMemory = None,
     quiet: opt.Quiet = False,
 ) -> None:
     """Write a dataset's card as Markdown: what it is, how it was made, by whom, and on what terms.
@@ -31,7 +32,7 @@ def card(
     from awaccli.data.stats import dataset_stats
     from awaccli.reports.card import card as describe
 
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     text = describe(found, dataset_stats(found, report=report))
     if output is None:
         emit(text.rstrip("\n"))

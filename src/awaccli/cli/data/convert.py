@@ -22,6 +22,7 @@ def convert(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -33,7 +34,7 @@ def convert(
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     from awaccli.data.convert import converted
 
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     other = f"{found.path.stem}{'.h5' if found.path.is_dir() else '.zarr'}"
     make(
         converted(found, chunk_bytes=chunk_bytes),

@@ -23,6 +23,7 @@ def dedupe(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -34,7 +35,7 @@ def dedupe(
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     from awaccli.data.dedupe import deduplicated, duplicates
 
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     if not check:
         make(
             deduplicated(found),

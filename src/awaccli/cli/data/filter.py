@@ -22,6 +22,7 @@ def filter_(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -37,7 +38,7 @@ def filter_(
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     from awaccli.data.filter import filtered
 
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     make(
         filtered(found, condition),
         output,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, Annotated, Any
 
 import typer
 
 from awaccli.cli import options as opt
-from awaccli.cli.console import emit, emit_json, table
+from awaccli.cli.console import emit, emit_json, reporter, table
 from awaccli.errors import OutputExistsError, UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def head(
@@ -36,6 +33,7 @@ def head(
     npz: Annotated[
         Path | None, typer.Option("--npz", help="Write the arrays to this file instead; - is stdout.")
     ] = None,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
 ) -> None:
     """Show the first episodes of a dataset, or steps of one.
@@ -49,10 +47,14 @@ def head(
     from awaccli.data.dataset import open_dataset
     from awaccli.reports import head as view
 
-    found = open_dataset(opt.one_path(dataset, "dataset"), unfinished=True)
+    path, limit = opt.one_path(dataset, "dataset"), opt.memory_bytes(max_memory)
+    found = open_dataset(path, unfinished=True, max_memory=limit)
     if episode is None:
         if npz is not None:
-            _write(view.dataset_arrays(found, count), npz)
+            from awaccli.data.formats.npz import write_fields
+
+            report, names = reporter(quiet=False, verbose=False), {name: name for name in found.header.fields}
+            _write(lambda out: write_fields(found, names, out, report, episodes=count), npz)
             return
         first = view.first_episodes(found, count)
         rows = [row.model_dump(mode="json") for row in first]
@@ -61,7 +63,10 @@ def head(
         shown = view.episode_at(found, episode)
         span = _span(steps or f":{count}", len(shown))
         if npz is not None:
-            _write(view.episode_arrays(shown, span), npz)
+            import numpy as np
+
+            arrays: dict[str, Any] = view.episode_arrays(shown, span)
+            _write(lambda out: np.savez(out, **arrays), npz)
             return
         rows = view.step_rows(shown, found.task, span)
         text = "\n".join(map(view.step_text, rows))
@@ -83,21 +88,17 @@ def _span(text: str, length: int) -> range:
     return span
 
 
-def _write(arrays: dict[str, np.ndarray], target: Path) -> None:
-    """Write arrays as one npz file."""
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+def _write(archive: Callable[[IO[bytes]], None], target: Path) -> None:
+    """Let an npz file be written to its place."""
     if str(target) != "-":
         try:
             with target.open("xb") as file:
-                file.write(buffer.getbuffer())
+                archive(file)
         except FileExistsError as error:
             raise OutputExistsError(f"`{target}` already exists", hint="choose another name") from error
         emit(str(target))
     elif sys.stdout.isatty():
         raise UsageError("an npz file is no text", hint="send it on: --npz - | ..., or name a file")
     else:
-        sys.stdout.buffer.write(buffer.getbuffer())
+        archive(sys.stdout.buffer)
         sys.stdout.flush()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from awaccli.artifacts.urls import RemotePath, as_path
 from awaccli.cli import options as opt
 from awaccli.cli.console import PlainReporter, emit, emit_json, reporter
 from awaccli.cli.makers import DATASET, existing, output_path, plan, task_spec
 from awaccli.errors import UsageError
 
 if TYPE_CHECKING:
+    from awaccli.data.formats import Foreign
     from awaccli.data.schema import Credits, Source
     from awaccli.stages.import_data import ImportReport
 
@@ -21,7 +25,7 @@ _KINDS = ("human", "scripted", "policy")
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="File or folder of another format.")],
+    file: Annotated[Path, typer.Argument(help="File or folder of another format, or the URL of a file.")],
     output: opt.Output = None,
     form: Annotated[
         str,
@@ -61,6 +65,7 @@ def import_(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -77,7 +82,6 @@ def import_(
         if name is not None:
             raise UsageError("--name names what has no --task", hint="leave out one of them")
         spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
-    from awaccli.data.formats.registry import read_foreign
     from awaccli.stages.import_data import ImportSettings, prepare_import, write_import
 
     settings = ImportSettings(
@@ -90,7 +94,8 @@ def import_(
         source=_source(source_kind, source_name),
         credits=_credits(authors, licence, citation),
     )
-    foreign = read_foreign(file, form, horizon=horizon, described_by=described_by)
+    limit = opt.memory_bytes(max_memory)
+    foreign = _opened(as_path(file), form, horizon, described_by, limit, report)
     prepared = prepare_import(foreign, settings, report=report)
     found = prepared.report()
     _tell(found, report)
@@ -104,6 +109,33 @@ def import_(
         emit_json(prepared.report(out, dataset.id).model_dump(mode="json"))
     else:
         emit(str(out))
+
+
+def _opened(
+    file: Path,
+    form: str,
+    horizon: int | None,
+    described_by: Path | None,
+    max_memory: int | None,
+    report: PlainReporter,
+) -> Foreign:
+    """Open a foreign file; one behind a URL is fetched first."""
+    from awaccli.data.formats.registry import read_foreign
+
+    read = partial(
+        read_foreign,
+        form=form,
+        horizon=horizon,
+        described_by=described_by,
+        max_memory=max_memory,
+        report=report,
+    )
+    if not isinstance(file, RemotePath):
+        return read(file)
+    from awaccli.artifacts.remote_file import file_copy
+
+    copy = file_copy(file, report)
+    return replace(read(copy), origin=file)
 
 
 def _source(kind: str | None, name: str | None) -> Source | None:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 Input = Annotated[Path, typer.Argument(metavar="DATASET", help="A .zarr or .h5; or - for stdin.")]
 
 
-def opened(path: Path) -> Dataset:
+def opened(path: Path, max_memory: str | None = None) -> Dataset:
     """Open the dataset that a command was given."""
     from awaccli.data.dataset import open_dataset
 
-    return open_dataset(opt.one_path(path, "dataset"))
+    return open_dataset(opt.one_path(path, "dataset"), max_memory=opt.memory_bytes(max_memory))
 
 
 def default_output(dataset: Dataset, what: str) -> str:

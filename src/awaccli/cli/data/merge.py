@@ -22,6 +22,7 @@ def merge(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -35,5 +36,6 @@ def merge(
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     from awaccli.data.merge import merged
 
-    found = open_all(opt.paths(datasets, "dataset"))
+    watcher = None if dry_run else report
+    found = open_all(opt.paths(datasets, "dataset"), watcher, max_memory=max_memory)
     make(merged(found), output, "merged.zarr", when, dry_run=dry_run, as_json=as_json, report=report)

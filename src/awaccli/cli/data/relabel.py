@@ -68,6 +68,7 @@ def relabel(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -88,7 +89,7 @@ def relabel(
     change = Relabelling(
         horizon=horizon, binary=binary, scale=reward_scale, shift=reward_shift, keep_before=not drop_before
     )
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     if hindsight is None:
         if goal_threshold is not None or goal_reward is not None:
             raise UsageError("--goal-threshold and --goal-reward are for --hindsight", hint="add it")

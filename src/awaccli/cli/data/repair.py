@@ -16,6 +16,7 @@ def repair(
     part: Annotated[
         Path, typer.Argument(help="What a stopped or killed run left: X.zarr.part or X.h5.part.")
     ],
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -28,7 +29,7 @@ def repair(
     report = reporter(quiet=quiet, verbose=False)
     from awaccli.data.repair import repair as mend
 
-    done = mend(part)
+    done = mend(part, max_memory=opt.memory_bytes(max_memory), report=report)
     kept = f"{done.n_episodes} episodes, {done.n_steps} steps"
     if done.already:
         report.note(f"`{done.path}` is sealed already: {kept}")

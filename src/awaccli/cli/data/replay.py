@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from awaccli.artifacts.urls import here
 from awaccli.cli import options as opt
 from awaccli.cli.console import emit, emit_json, reporter
 from awaccli.cli.makers import EVALUATION, output_path
@@ -43,6 +44,7 @@ def replay(
     workers: opt.Workers = "auto",
     episode_timeout: opt.EpisodeTimeout = "10m",
     trust_env: opt.TrustEnv = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -54,7 +56,7 @@ def replay(
     """
     report = reporter(quiet=quiet, verbose=False)
     start_from = opt.choice("--mode", mode, _MODES)
-    spans = [] if episodes == "all" else _spans(episodes)
+    spans = [] if episodes == "all" else episode_spans(episodes)
     run = opt.execution(workers, "1", episode_timeout=episode_timeout, trust_env=trust_env)
     path = opt.one_path(dataset, "dataset")
     from awaccli.data.certificate import certificate_path
@@ -63,8 +65,8 @@ def replay(
     from awaccli.stages.replay import ReplaySettings
     from awaccli.stages.replay import replay as execute
 
-    out = output_path(output or certificate_path(path), EVALUATION, "")
-    opened = open_dataset(path)
+    out = output_path(output or certificate_path(here(path)), EVALUATION, "")
+    opened = open_dataset(path, max_memory=opt.memory_bytes(max_memory))
     # numbers far beyond the last episode count as the one after it: that one is missed, too
     chosen = [n for first, last in spans for n in range(min(first, len(opened)), min(last, len(opened)) + 1)]
     settings = ReplaySettings(start_from, tolerance, tuple(chosen) or None)
@@ -82,7 +84,7 @@ def replay(
         )
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
+def episode_spans(text: str) -> list[tuple[int, int]]:
     """Return the first and last numbers of the spans that `0,3,10-19` names."""
     spans = []
     for part in text.split(","):

@@ -45,6 +45,7 @@ def split(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -57,7 +58,7 @@ def split(
     report = reporter(quiet=quiet, verbose=False)
     when = existing(overwrite=overwrite, resume=resume, if_changed=if_changed)
     opt.choice("--by", by, _WAYS)
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     parts = _parts(found, ratio, by, names.split(",") if names else (), seed)
     paths = [_path(output or Path(found.path.stem), name) for name in parts]
     from awaccli.artifacts.commit import check_free

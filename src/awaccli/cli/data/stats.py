@@ -15,6 +15,7 @@ def stats(
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="A .zarr or .h5, or the .part of one; or - for stdin.")
     ],
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -30,7 +31,8 @@ def stats(
     from awaccli.data.stats import dataset_stats
     from awaccli.reports.stats import DIMENSION_HEADER, SOURCE_HEADER, dimension_rows, source_rows
 
-    found = dataset_stats(open_dataset(opt.one_path(dataset, "dataset"), unfinished=True), report=report)
+    path, limit = opt.one_path(dataset, "dataset"), opt.memory_bytes(max_memory)
+    found = dataset_stats(open_dataset(path, unfinished=True, max_memory=limit), report=report)
     if as_json:
         emit_json(found.model_dump(mode="json"))
     else:

@@ -30,6 +30,7 @@ def subsample(
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
     dry_run: opt.DryRun = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -42,7 +43,7 @@ def subsample(
     opt.choice("--stratify", stratify, ("success", "source"))
     from awaccli.data.subsample import subsampled
 
-    found = opened(dataset)
+    found = opened(dataset, max_memory)
     make(
         subsampled(
             found,

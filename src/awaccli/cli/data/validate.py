@@ -19,6 +19,7 @@ def validate(
         typer.Option("--against", help="Dataset that shares no episode with it, such as the other split."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count, too.")] = False,
+    max_memory: opt.MaxMemory = None,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -32,7 +33,13 @@ def validate(
     report = reporter(quiet=quiet, verbose=False)
     from awaccli.data.validate import validated, validation_text
 
-    found = validated(opt.one_path(dataset, "dataset"), against=against, strict=strict, report=report)
+    found = validated(
+        opt.one_path(dataset, "dataset"),
+        against=against,
+        strict=strict,
+        max_memory=opt.memory_bytes(max_memory),
+        report=report,
+    )
     if as_json:
         emit_json(found.model_dump(mode="json"))
     else:

@@ -51,6 +51,15 @@ class ForeignEpisode:
     splits: tuple[str, ...] = ()
     """Names of the subsets that the episode belongs to."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What its arrays take in memory."""
+        observations = self.observations
+        parts = observations.values() if isinstance(observations, Mapping) else (observations,)
+        outcomes = (array for array in (self.rewards, self.success) if array is not None)
+        arrays = (*parts, self.actions, *outcomes, *self.infos.values(), *self.sim.values())
+        return sum(array.nbytes for array in arrays)
+
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
@@ -87,6 +96,10 @@ class Foreign:
     """What the reader had to guess or leave out, in sentences."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """How it was read where there was a choice, JSON values: a part of the recipe."""
+    max_memory: int | None = None
+    """Bytes that work on it may take; None: whole recordings, whatever their size."""
+    origin: Path | None = None
+    """The URL that the file at ``path`` was fetched from, if it was."""
 
 
 Part = Literal[

@@ -31,7 +31,7 @@ from awaccli.episode import EndReason
 from awaccli.protocols import Reporter
 
 REQUIRED = ("observations", "actions", "rewards", "terminals")
-_CACHE_BYTES = 8 << 20
+_CACHE_BYTES = 2 << 20
 
 
 def read_d4rl(path: Path, *, horizon: int | None = None) -> Foreign:
@@ -78,6 +78,7 @@ def read_d4rl(path: Path, *, horizon: int | None = None) -> Foreign:
             Source(kind="policy", name=algorithm) if algorithm else Source(kind="imported", name="unknown"),
         ),
         losses=losses,
+        settings={"horizon": horizon} if horizon else {},
     )
 
 

@@ -20,6 +20,7 @@ from awaccli.artifacts.identity import sha256_file
 from awaccli.data.dataset import Dataset
 from awaccli.data.formats import Export, Foreign, ForeignEpisode
 from awaccli.data.formats.arrays_in_pickles import MAX_PICKLE_BYTES, unpickled
+from awaccli.data.memory import require_memory
 from awaccli.errors import InputError
 from awaccli.protocols import Reporter
 
@@ -36,13 +37,15 @@ _OURS = b"cnumpy._core.multiarray\n_reconstruct\n"
 _EVERYONES = b"cnumpy.core.multiarray\n_reconstruct\n"
 
 
-def read_dapg(path: Path) -> Foreign:
+def read_dapg(path: Path, *, max_memory: int | None = None) -> Foreign:
     """Open a pickle of demonstrations; all of it is read.
 
     Raises:
+        UsageError: it needs more memory than is allowed.
         InputError: it asks for anything but NumPy arrays, is larger than 1 GiB, damaged, or no list of
             demonstrations.
     """
+    require_memory(f"the pickle `{path}`", 3 * path.stat().st_size, max_memory)
     demos = unpickled(path)
     if not isinstance(demos, list) or not demos or not all(isinstance(demo, dict) for demo in demos):
         raise InputError(
@@ -133,6 +136,7 @@ def write_dapg(dataset: Dataset, out: Path, report: Reporter) -> None:
 
     Raises:
         InputError: it is larger than what is read in one piece.
+        UsageError: it needs more memory than is allowed.
     """
     row_bytes = 4 * (dataset.task.observation_dim + dataset.task.action_dim + 1)
     if dataset.n_steps * row_bytes > MAX_PICKLE_BYTES:
@@ -140,6 +144,7 @@ def write_dapg(dataset: Dataset, out: Path, report: Reporter) -> None:
             f"`{dataset.path}` has {dataset.n_steps * row_bytes} bytes: pickles are read in one piece",
             hint=f"expected at most {MAX_PICKLE_BYTES} bytes; use --format d4rl or npz",
         )
+    require_memory(f"a pickle of `{dataset.path}`", 3 * dataset.n_steps * row_bytes, dataset.max_memory)
     demos = []
     with report.phase("export", dataset.n_episodes, "episodes") as progress:
         for index, episode in enumerate(dataset, 1):

@@ -31,7 +31,9 @@ _LARGEST_RATIO = 1100
 _MAX_CHUNK_BYTES = 1 << 30
 _MAX_TEXT_BYTES = 16 << 20
 _MAX_DEPTH = 16
-_CACHE_BYTES = 8 << 20
+_CACHE_BYTES = 2 << 20
+"""Of unpacked chunks, for each array: the chunk that two episodes share, if it is not larger."""
+_METADATA_BYTES = 4 << 20
 _OPEN_ARRAYS = 16
 """Arrays whose unpacked chunks are kept: episodes are read one after the other, and share them."""
 _DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
@@ -57,8 +59,18 @@ def opened(path: Path) -> Iterator[Hdf5Arrays]:
     """
     with _blamed_on(path):
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=_CACHE_BYTES)
+        bound_metadata(file)
     with file:
         yield Hdf5Arrays(path, file)
+
+
+def bound_metadata(file: h5py.File) -> None:
+    """Let the library keep less of what it knows of groups and arrays: by default, 32 MiB of it."""
+    config = file.id.get_mdc_config()
+    config.set_initial_size = True
+    config.initial_size = config.min_size = 1 << 20
+    config.max_size = _METADATA_BYTES
+    file.id.set_mdc_config(config)
 
 
 class Hdf5Arrays:
@@ -72,8 +84,8 @@ class Hdf5Arrays:
         self.path = path
         self._file = file
         self._size_bytes = path.stat().st_size
-        self._sound: set[str] = set()
         self._node = functools.lru_cache(_OPEN_ARRAYS)(self._found)
+        self._require_stored = functools.lru_cache(_OPEN_ARRAYS)(self._refuse_what_is_not_stored)
 
     def members(self, group: str = "") -> list[str]:
         """Return the names in a group, sorted; none where there is no such group."""
@@ -118,9 +130,7 @@ class Hdf5Arrays:
         if self.dtype(name).kind not in "biuf" or not array.shape:
             raise self._refused(name, f"is {array.dtype} {array.shape}, expected rows of numbers")
         with _blamed_on(self.path):
-            if name not in self._sound:
-                self._require_stored(name, array)
-                self._sound.add(name)
+            self._require_stored(name)
             return np.asarray(array[start:stop])
 
     def text(self, name: str) -> str | None:
@@ -163,16 +173,18 @@ class Hdf5Arrays:
 
     def _found(self, name: str) -> Any:
         """Return a group or an array stored in this very file, or None."""
-        node: Any = self._file
-        for part in filter(None, name.split("/")):
-            with _blamed_on(self.path):
-                link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
-            if link is None:
-                return None
-            if not isinstance(link, h5py.HardLink):
-                raise self._refused(name, "is a link to elsewhere")
-            with _blamed_on(self.path):
-                node = node[part]
+        above, _, last = name.strip("/").rpartition("/")
+        if not last:
+            return self._file
+        group = self._node(above)
+        with _blamed_on(self.path):
+            link = group.get(last, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise self._refused(name, "is a link to elsewhere")
+        with _blamed_on(self.path):
+            node: Any = group[last]
         if isinstance(node, h5py.Dataset):
             self._require_inside(name, node)
         return node
@@ -189,8 +201,9 @@ class Hdf5Arrays:
                 name, f"uses HDF5 filters {sorted(unknown)}; read are {listed(_FILTERS.values())}"
             )
 
-    def _require_stored(self, name: str, array: h5py.Dataset) -> None:
+    def _refuse_what_is_not_stored(self, name: str) -> None:
         """Refuse what HDF5 would make up as zeros, and what unpacks to more than its file can hold."""
+        array = self._array(name)
         shape, item_bytes = array.shape, array.dtype.itemsize
         declared, stored = math.prod(shape) * item_bytes, array.id.get_storage_size()
         if array.chunks:

@@ -39,8 +39,10 @@ from awaccli.data.formats.notes import (
     noted_sources,
 )
 from awaccli.data.formats.tables import labels
+from awaccli.data.progress import watched
 from awaccli.data.schema import Source
 from awaccli.errors import InputError
+from awaccli.protocols import SILENT, Reporter
 
 _INFO, _TASKS = Path("meta", "info.json"), Path("meta", "tasks.parquet")
 _INDICES = frozenset({"timestamp", FRAME, EPISODE, "index", TASK})
@@ -65,11 +67,12 @@ class _Features:
         return (*self.observations, ACTION, *self.outcomes, *self.infos)
 
 
-def read_lerobot(path: Path) -> Foreign:
+def read_lerobot(path: Path, report: Reporter = SILENT) -> Foreign:
     """Open a dataset of LeRobot.
 
     Args:
         path: its folder, with ``meta/info.json``.
+        report: whom to tell how far a first look is.
 
     Raises:
         InputError: damaged, of another version, or without actions or observations that are vectors.
@@ -81,7 +84,7 @@ def read_lerobot(path: Path) -> Foreign:
     declared = info["features"] if isinstance(info.get("features"), dict) else {}
     features = _features(declared, path)
     files = sorted((path / "data").glob("chunk-*/file-*.parquet"), key=lambda file: counted(file.as_posix()))
-    found = runs(files)
+    found = runs(list(watched(files, report, "look at the frames", len(files), "files")))
     if not found:
         raise InputError(f"`{path}` has no frame in data/chunk-*/file-*.parquet", hint="get it again")
     stale = sum(1 for _ in note_lines(path / NOTES)) not in (0, len(found) + 1)

@@ -31,7 +31,8 @@ NOTES = Path("meta", "awac.jsonl")
 _VERSION = "v3.0"
 _STATE = "state"
 _FILE_MB, _FILES_PER_CHUNK = 100, 1000
-_EPISODES_AT_ONCE = 1000
+_EPISODES_AT_ONCE = 100
+_ROW_GROUP_BYTES = 2 << 20
 
 
 def write_lerobot(dataset: Dataset, out: Path, report: Reporter) -> None:
@@ -137,14 +138,25 @@ class _Files:
         self._number = -1
         self._size_bytes = 0
         self._writer: Any = None
+        self._pending: list[Any] = []
+        self._pending_bytes = 0
 
     def write(self, table: Any) -> tuple[int, int]:
         """Write rows; return the numbers of chunk and file that they are in."""
         if self._writer is None or self._size_bytes + table.nbytes > self._most_bytes:
             self._begin(table.schema)
-        self._writer.write_table(table)
+        self._pending.append(table)
+        self._pending_bytes += table.nbytes
         self._size_bytes += table.nbytes
+        if self._pending_bytes > _ROW_GROUP_BYTES:
+            self._flush()
         return divmod(self._number, _FILES_PER_CHUNK)
+
+    def _flush(self) -> None:
+        """Write what is pending as a row group: writer and reader keep some KiB for each of these."""
+        if self._pending:
+            self._writer.write_table(arrow().concat_tables(self._pending))
+            self._pending, self._pending_bytes = [], 0
 
     def _begin(self, schema: Any) -> None:
         self.__exit__()
@@ -152,13 +164,14 @@ class _Files:
         chunk, file = divmod(self._number, _FILES_PER_CHUNK)
         path = self._folder / f"chunk-{chunk:03d}" / f"file-{file:03d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = arrow().parquet.ParquetWriter(path, schema)
+        self._writer = arrow().parquet.ParquetWriter(path, schema, use_dictionary=False)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
+            self._flush()
             self._writer.close()
 
 

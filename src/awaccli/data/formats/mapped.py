@@ -46,7 +46,10 @@ def read_mapped(path: Path, description: Path) -> Foreign:
         sources=(Source(kind=robot.source.kind, name=robot.source.name),),
         credits=(robot.credits,) if robot.credits else (),
         losses=tuple(_losses(robot)),
-        settings={"map": robot.model_dump(mode="json", exclude_defaults=True)},
+        settings={
+            "map": robot.model_dump(mode="json", exclude_defaults=True),
+            "observations": list(robot.observations),  # a recipe keeps no order of keys
+        },
     )
 
 

@@ -21,9 +21,11 @@ from awaccli.data.formats.minari_storage import MAIN, Storage, opened_storage
 from awaccli.data.formats.minari_survey import Survey
 from awaccli.data.formats.notes import NOTE, DatasetNote, EpisodeNote, noted, noted_facts, noted_sources
 from awaccli.data.formats.spaces import Leaf, leaves
+from awaccli.data.progress import watched
 from awaccli.data.schema import Credits, Source
 from awaccli.episode import EndReason
 from awaccli.errors import InputError
+from awaccli.protocols import SILENT, Reporter
 
 _SEED = re.compile(r"[0-9]{1,20}")
 
@@ -34,11 +36,12 @@ def _data_folder(path: Path) -> Path:
     return path / "data" if (path / "data").is_dir() else path
 
 
-def read_minari(path: Path) -> Foreign:
+def read_minari(path: Path, report: Reporter = SILENT) -> Foreign:
     """Open a dataset of Minari.
 
     Args:
         path: its folder, the folder ``data`` in it, or the file ``main_data.hdf5`` in that.
+        report: whom to tell how far a first look is.
 
     Raises:
         InputError: damaged, its actions are no box of numbers, or no observation is a vector.
@@ -59,7 +62,7 @@ def read_minari(path: Path) -> Foreign:
         observed = _observed(metadata, folder, storage.columns(numbers[0]))
         vectors = [leaf.path for leaf in observed if leaf.is_vector]
         survey = Survey(folder, spec.get("max_episode_steps"), vectors)
-        for number in numbers:
+        for number in watched(numbers, report, "look at the episodes", len(numbers)):
             survey.add(storage, number)
     sources = noted_sources(note, complete=not survey.unnoted, otherwise=algorithm)
     facts: dict[str, Any] = {

@@ -17,6 +17,7 @@ import numpy as np
 from awaccli.artifacts.commit import PART
 from awaccli.config.task import TaskFacts
 from awaccli.data.dataset import Dataset
+from awaccli.data.formats.hdf5 import bound_metadata
 from awaccli.data.formats.layout import is_one_array, observation_parts
 from awaccli.data.formats.minari_storage import MAIN
 from awaccli.data.formats.minari_survey import SIM
@@ -40,6 +41,7 @@ def write_minari(dataset: Dataset, out: Path, report: Reporter) -> None:
         h5py.File(data / MAIN, "w", track_order=True) as file,
         report.phase("export", dataset.n_episodes, "episodes") as progress,
     ):
+        bound_metadata(file)
         for index, episode in enumerate(dataset):
             group = file.create_group(f"episode_{index}")
             _write_arrays(group, dataset.task, episode)

@@ -7,9 +7,10 @@ fields (``episodes/seed``, ``steps/sim/qpos`` ...), so that it reads back as it 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -31,9 +32,10 @@ from awaccli.data.formats.flat import (
 )
 from awaccli.data.formats.names import listed
 from awaccli.data.formats.npz_arrays import opened_npz
+from awaccli.data.stores import chunk_rows
 from awaccli.episode import EndReason
 from awaccli.errors import InputError, UsageError
-from awaccli.protocols import Reporter
+from awaccli.protocols import SILENT, Reporter
 
 NAMES = {
     "observations": ("observations", "obs", "observation", "states"),
@@ -66,7 +68,6 @@ _NOT_WRITTEN = {
 }
 """What follows from the rest, and what points to texts that arrays cannot hold."""
 _EXTRA = ("infos/", "steps/sim/", "final/sim/", "episodes/")
-_BLOCK_BYTES = 16 << 20
 
 
 def read_npz(path: Path, *, horizon: int | None = None) -> Foreign:
@@ -102,6 +103,7 @@ def read_npz(path: Path, *, horizon: int | None = None) -> Foreign:
         episodes=lambda: _episodes(path, columns, spans, extra),
         n_episodes=len(spans),
         losses=(lost,) if left_out else (),
+        settings={"horizon": horizon} if horizon else {},
     )
 
 
@@ -223,27 +225,56 @@ def _states(arrays: Arrays, span: Span, index: int, extra: list[str]) -> dict[st
 
 def write_npz(dataset: Dataset, out: Path, report: Reporter) -> None:
     """Write a dataset as an npz archive, a block of rows at a time; equal content gives equal bytes."""
-    names = sorted(dataset.header.fields.keys() - _NOT_WRITTEN)
+    names = {
+        name: _PLAIN.get(name, name.removeprefix("steps/") if name.startswith("steps/infos/") else name)
+        for name in sorted(dataset.header.fields.keys() - _NOT_WRITTEN)
+    }
+    write_fields(dataset, names, out, report)
+
+
+def write_fields(
+    dataset: Dataset,
+    names: Mapping[str, str],
+    out: Path | IO[bytes],
+    report: Reporter = SILENT,
+    *,
+    episodes: int | None = None,
+) -> None:
+    """Write fields of a dataset as an npz archive, a block of rows at a time.
+
+    Args:
+        dataset: what to write.
+        names: of the arrays, by field.
+        out: where to; a stream need not be one that can go back.
+        report: whom to tell how far it is.
+        episodes: so many, the first ones; None: all.
+    """
+    episodes = len(dataset) if episodes is None else min(episodes, len(dataset))
+    steps = int(dataset.episodes.length[:episodes].sum())
+    rows = {name: steps if name.startswith("steps/") else episodes for name in names}
     with (
         zipfile.ZipFile(out, "w") as archive,
-        report.phase("export", len(names), "arrays") as progress,
+        report.phase("export", sum(rows.values()), "rows") as progress,
     ):
-        for done, name in enumerate(names, 1):
-            plain = _PLAIN.get(name, name.removeprefix("steps/") if name.startswith("steps/infos/") else name)
-            _write_array(archive, plain, dataset, name)
-            progress.update(done)
+        done = 0
+        for name, plain in names.items():
+            for written in _array(archive, plain, dataset, name, rows[name]):
+                progress.update(done + written)
+            done += rows[name]
 
 
-def _write_array(archive: zipfile.ZipFile, plain: str, dataset: Dataset, name: str) -> None:
+def _array(archive: zipfile.ZipFile, plain: str, dataset: Dataset, name: str, rows: int) -> Iterator[int]:
+    """Write the first rows of a field; yield how many are written."""
     spec = dataset.header.fields[name]
-    rows = dataset.n_steps if name.startswith("steps/") else dataset.n_episodes
     entry = zipfile.ZipInfo(f"{plain}.npy")  # its date is 1980, on every day
     header = {"descr": spec.dtype, "fortran_order": False, "shape": (rows, *spec.shape)}
-    stride = max(1, _BLOCK_BYTES // spec.row_bytes)
+    stride = chunk_rows(spec.row_bytes)
     with archive.open(entry, "w", force_zip64=True) as stream:
         npy.write_array_header_1_0(stream, header)
         for start in range(0, rows, stride):
-            stream.write(dataset.rows(name, start, min(start + stride, rows)).tobytes())
+            stop = min(start + stride, rows)
+            stream.write(dataset.rows(name, start, stop).tobytes())
+            yield stop
 
 
 EXPORT = Export(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from awaccli.config.resolve import did_you_mean
 from awaccli.data.formats import Export, Foreign
 from awaccli.errors import InputError, UsageError
+from awaccli.protocols import SILENT, Reporter
 
 READ = ("dapg", "d4rl", "minari", "robomimic", "lerobot", "npz", "map")
 """Formats that are read; ``map`` is anyone's own, described by a file."""
@@ -15,7 +17,13 @@ WRITTEN = READ[:-1]
 
 
 def read_foreign(
-    path: Path, form: str = "auto", *, horizon: int | None = None, described_by: Path | None = None
+    path: Path,
+    form: str = "auto",
+    *,
+    horizon: int | None = None,
+    described_by: Path | None = None,
+    max_memory: int | None = None,
+    report: Reporter = SILENT,
 ) -> Foreign:
     """Open a foreign file or folder.
 
@@ -24,6 +32,8 @@ def read_foreign(
         form: a name in ``READ``, or ``auto``: found out by looking into it.
         horizon: length of episodes that only the clock ended, where the file does not say where they end.
         described_by: a TOML file that says which of its arrays is what; see `mapped.py`.
+        max_memory: bytes that work on it may take; see `Dataset.max_memory`.
+        report: whom to tell how far a first look is.
 
     Raises:
         UsageError: no such format, or a description without its format.
@@ -38,20 +48,22 @@ def read_foreign(
             )
         from awaccli.data.formats.mapped import read_mapped
 
-        return read_mapped(path, described_by)
+        return replace(read_mapped(path, described_by), max_memory=max_memory)
     if form == "auto":
         from awaccli.data.formats.detect import detect
 
         form = detect(path)
-    return _read(path, form, horizon)
+    return replace(_read(path, form, horizon, max_memory, report), max_memory=max_memory)
 
 
-def _read(path: Path, form: str, horizon: int | None) -> Foreign:
+def _read(
+    path: Path, form: str, horizon: int | None, max_memory: int | None, report: Reporter
+) -> Foreign:
     match form:
         case "dapg":
             from awaccli.data.formats.dapg import read_dapg
 
-            return read_dapg(path)
+            return read_dapg(path, max_memory=max_memory)
         case "d4rl":
             from awaccli.data.formats.d4rl import read_d4rl
 
@@ -63,15 +75,15 @@ def _read(path: Path, form: str, horizon: int | None) -> Foreign:
         case "minari":
             from awaccli.data.formats.minari import read_minari
 
-            return read_minari(path)
+            return read_minari(path, report)
         case "robomimic":
             from awaccli.data.formats.robomimic import read_robomimic
 
-            return read_robomimic(path)
+            return read_robomimic(path, report)
         case "lerobot":
             from awaccli.data.formats.lerobot import read_lerobot
 
-            return read_lerobot(path)
+            return read_lerobot(path, report)
         case "map":
             raise UsageError("--format map needs a description", hint="--map robot.toml: which array is what")
         case _:

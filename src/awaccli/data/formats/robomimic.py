@@ -20,7 +20,7 @@ from awaccli.artifacts.identity import sha256_file
 from awaccli.data.dataset import Dataset
 from awaccli.data.formats import Export, Foreign, ForeignEpisode, Part
 from awaccli.data.formats.folders import period_s, plain_json
-from awaccli.data.formats.hdf5 import Hdf5Arrays, opened
+from awaccli.data.formats.hdf5 import Hdf5Arrays, bound_metadata, opened
 from awaccli.data.formats.layout import observation_parts
 from awaccli.data.formats.names import counted
 from awaccli.data.formats.notes import (
@@ -32,9 +32,10 @@ from awaccli.data.formats.notes import (
     noted_facts,
     noted_sources,
 )
+from awaccli.data.progress import watched
 from awaccli.episode import Episode
 from awaccli.errors import InputError
-from awaccli.protocols import Reporter
+from awaccli.protocols import SILENT, Reporter
 
 _GYM = 2
 """robomimic's number for environments of Gym."""
@@ -55,14 +56,14 @@ class _Found:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def read_robomimic(path: Path) -> Foreign:
+def read_robomimic(path: Path, report: Reporter = SILENT) -> Foreign:
     """Open a file of robomimic.
 
     Raises:
         InputError: damaged, or demonstrations without actions or observations.
     """
     with opened(path) as file:
-        found = _survey(file)
+        found = _survey(file, report)
         note = DatasetNote.parse(file.attribute("data", NOTE), origin=f"`{path}`")
         if note is not None:
             order = [key.replace("/", ".") for key, _ in note.task.observation_layout]
@@ -86,14 +87,13 @@ def read_robomimic(path: Path) -> Foreign:
     )
 
 
-def _survey(file: Hdf5Arrays) -> _Found:
+def _survey(file: Hdf5Arrays, report: Reporter) -> _Found:
     demos = sorted((name for name in file.members("data") if file.is_group(f"data/{name}")), key=counted)
     if not demos:
         raise InputError(
             f"`{file.path}` has no demonstration", hint="expected groups data/demo_0, data/demo_1 ..."
         )
-    for demo in demos:
-        _require_actions(file, demo)
+    _require_actions(file, demos[0])
     keys = [path.removeprefix(f"data/{demos[0]}/obs/") for path in file.arrays(f"data/{demos[0]}/obs")]
     observed = [key for key in keys if _is_vector(file, f"data/{demos[0]}/obs/{key}")]
     if not observed:
@@ -101,13 +101,14 @@ def _survey(file: Hdf5Arrays) -> _Found:
             f"`{file.path}`: data/{demos[0]}/obs has no vector of numbers",
             hint="a file with states alone gets its observations from robomimic's dataset_states_to_obs.py",
         )
-    with_next = all(_has_next(file, f"data/{demo}", key) for demo in demos for key in observed)
-    found = _Found(demos, observed, with_next)
+    found = _Found(demos, observed, with_next=True)
     for name in file.members("mask"):
         for demo in file.texts(f"mask/{name}"):
             found.splits.setdefault(demo, []).append(name)
-    for demo in demos:
+    for demo in watched(demos, report, "look at the demonstrations", len(demos)):
         group = f"data/{demo}"
+        _require_actions(file, demo)
+        found.with_next = found.with_next and all(_has_next(file, group, key) for key in observed)
         found.counts["unnoted"] += file.attribute(group, NOTE) is None
         found.counts["models"] += "model_file" in file.attribute_names(group)
         if f"{group}/dones" in file:
@@ -220,6 +221,7 @@ def write_robomimic(dataset: Dataset, out: Path, report: Reporter) -> None:
         h5py.File(out, "w") as file,
         report.phase("export", dataset.n_episodes, "episodes") as progress,
     ):
+        bound_metadata(file)
         data = file.create_group("data")
         for index, episode in enumerate(dataset):
             group = data.create_group(f"demo_{index}")

@@ -13,7 +13,7 @@ from awaccli.errors import InputError, UsageError
 
 MAX_BYTES = 1 << 30
 """Of what is in memory at once: an episode in a file of its own, or a batch of rows."""
-_BATCH_BYTES = 16 << 20
+_BATCH_BYTES = 2 << 20
 _SHAPE = b"shape"
 """Metadata of Minari: the shape of a row. Lists of one number whose shape is empty are plain numbers."""
 
@@ -81,9 +81,12 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
                 raise InputError(f"`{path}` has no column `{name}`", hint=f"it has {', '.join(schema.names)}")
         width = sum(_width(schema.field(name).type) for name in columns)
         _require_fits(path, width)
-        for batch in file.iter_batches(max(1, _BATCH_BYTES // max(1, width)), columns=list(columns)):
-            batch.validate(full=True)
-            yield batch
+        rows = max(1, _BATCH_BYTES // max(1, width))
+        for group in range(file.num_row_groups):  # asked for all of them, pyarrow reads them all in advance
+            found = file.iter_batches(rows, columns=list(columns), row_groups=[group], use_threads=False)
+            for batch in found:
+                batch.validate(full=True)
+                yield batch
 
 
 def labels(path: Path, number: str) -> dict[int, str]:

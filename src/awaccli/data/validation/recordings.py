@@ -45,7 +45,8 @@ class Recording:
 def recordings(dataset: Dataset, store: Store, findings: Findings) -> Iterator[Recording]:
     """Yield all episodes, some at a time in memory; the index of ``dataset`` must be sound."""
     names = [name for name in dataset.header.fields if _is_content(name)]
-    for episodes in _windows(dataset):
+    for first, stop in dataset.windows(0, len(dataset)):
+        episodes = range(first, stop)
         rows = {name: _pieces(store, name, _bounds(dataset, name, episodes)) for name in names}
         for place, index in enumerate(episodes):
             found = {name: pieces[place] for name, pieces in rows.items()}
@@ -60,19 +61,6 @@ def recordings(dataset: Dataset, store: Store, findings: Findings) -> Iterator[R
 
 def _is_content(name: str) -> bool:
     return not name.startswith("episodes/") or name in _START or name.startswith("episodes/model/")
-
-
-def _windows(dataset: Dataset) -> Iterator[range]:
-    """Yield consecutive episodes, as many at a time as fit into memory."""
-    fields = dataset.header.fields
-    step_bytes = sum(spec.row_bytes for name, spec in fields.items() if name.startswith("steps/"))
-    start, ends = dataset.episodes.start, dataset.episodes.start + dataset.episodes.length
-    first = 0
-    while first < len(dataset):
-        fits = np.searchsorted(ends, start[first] + dataset.window_bytes // step_bytes, side="right")
-        after = max(int(fits), first + 1)
-        yield range(first, after)
-        first = after
 
 
 def _bounds(dataset: Dataset, name: str, episodes: range) -> list[tuple[int, int]]:

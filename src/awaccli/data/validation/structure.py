@@ -17,7 +17,9 @@ from awaccli.data.validation.findings import Findings
 from awaccli.errors import DatasetError, InputError
 
 
-def open_raw(path: Path, findings: Findings) -> tuple[Dataset, Store] | None:
+def open_raw(
+    path: Path, findings: Findings, *, max_memory: int | None = None
+) -> tuple[Dataset, Store] | None:
     """Open a dataset whatever its state; None, with a finding, where too little of it can be read.
 
     Raises:
@@ -37,7 +39,7 @@ def open_raw(path: Path, findings: Findings) -> tuple[Dataset, Store] | None:
     if manifest is not None and path.is_dir():
         for problem in damaged_files(path, manifest):
             findings.add("file-changed", problem)
-    return Dataset(path, store, header, manifest), store
+    return Dataset(path, store, header, manifest, max_memory=max_memory), store
 
 
 def _is_ours(path: Path) -> bool:
