@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+PEERS_VENV := .venv-peers
+PEERS := $(PEERS_VENV)/installed
 
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test check learn faults fuzz bench install docs clean
@@ -48,8 +50,13 @@ faults: $(STAMP)  ## Kill, hang, fill and break everything, at length
 fuzz: $(STAMP)  ## Read thousands of corrupted artifacts; see docs/security.md
 	$(BIN)/python -m pytest -m fuzz tests/fuzz
 
-bench: $(STAMP)  ## Measure ratios: rollouts against bare stepping, updates against their matrix products
-	$(BIN)/python benchmarks/ratios.py
+bench: $(STAMP) $(PEERS)  ## Measure ratios against peers and the machine's limits; see benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+$(PEERS): benchmarks/peers.txt
+	test -x $(PEERS_VENV)/bin/python || $(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
 
 docs: $(STAMP)  ## Rewrite docs/cli.md from the commands' own help
 	$(BIN)/python -m awaccli.cli.reference > docs/cli.md

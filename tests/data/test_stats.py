@@ -67,7 +67,7 @@ def test_what_is_not_finite_is_counted_and_left_out(data):
 
 def test_blocks_do_not_matter(data, monkeypatch):
     whole = by_name(dataset_stats(data))
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 200)
+    monkeypatch.setattr(module, "chunk_rows", lambda row_bytes: 7)
     for name, one in by_name(dataset_stats(data)).items():
         expected = whole[name].model_dump(exclude={"name"})
         assert one.model_dump(exclude={"name"}) == pytest.approx(expected, rel=1e-12, nan_ok=True)

@@ -1,14 +1,17 @@
 import math
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from awaccli.artifacts.manifest import Recipe
 from awaccli.artifacts.metrics import read_metrics
 from awaccli.artifacts.tensors import read_arrays
 from awaccli.config.settings import Execution
 from awaccli.data.dataset import open_dataset
+from awaccli.data.derive import derive
 from awaccli.envs.registry import resolve_task
 from awaccli.episode import EndReason
 from awaccli.errors import DatasetError, InterruptedRunError, RunError, UsageError
@@ -194,3 +197,19 @@ def test_a_clone_has_nothing_to_go_on_with_online(reference):
     clone = open_checkpoint(reference.path("toy-bc", "ckpt"))
     with pytest.raises(UsageError, match="no critic"):
         reference.finetune(clone)
+
+
+def test_clones_of_demonstrations_with_a_foreign_start_state_roll_out(chain):
+    """As imported ones have it: what a recorder said of its simulator, but no state of ours."""
+    plain = chain("plain")
+    recorded = plain.collect()
+    foreign = [
+        replace(episode, sim_init=None, model={"init_state_dict.qpos": np.zeros(3)}) for episode in recorded
+    ]
+    recipe = Recipe(stage="import", version=1, settings={}, seed=0, inputs=())
+    header = recorded.header.model_copy(update={"fields": {}})
+    demos = derive(plain.path("foreign"), recipe, header, foreign, parents=())
+    data = plain.rollout(demos)
+    assert len(data) == len(demos) + plain.settings.rollout.episodes
+    assert not data.below("episodes/model/")
+    assert not data.has_simulator_state

@@ -16,7 +16,7 @@ from awaccli.artifacts.urls import as_path
 from awaccli.config.task import TaskFacts
 from awaccli.data.columns import REQUIRED, TRAINING
 from awaccli.data.episodes import EpisodeTable, Window
-from awaccli.data.memory import buffer_bytes, require_buffer
+from awaccli.data.memory import buffer_bytes, require_buffer, require_pieces
 from awaccli.data.progress import watched
 from awaccli.data.schema import Header, dataset_id, episode_sha256
 from awaccli.data.statistics import Statistics
@@ -152,7 +152,7 @@ class Dataset:
         for start, end in self.windows(first, stop):
             yield from Window(self, start, end)
 
-    def windows(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+    def windows(self, first: int, stop: int, *, most_bytes: int = WINDOW_BYTES) -> Iterator[tuple[int, int]]:
         """Yield (first, stop) of runs of episodes that are small enough to be in memory together.
 
         Raises:
@@ -163,14 +163,14 @@ class Dataset:
             size_bytes = int(self.episodes.length[longest]) * self.step_bytes
             require_buffer(f"episode {longest} of `{self.path}`", size_bytes, self.max_memory)
         while first < stop:
-            after = self._window_end(first, stop)
+            after = self._window_end(first, stop, min(most_bytes, self.window_bytes))
             yield first, after
             first = after
 
-    def _window_end(self, first: int, stop: int) -> int:
+    def _window_end(self, first: int, stop: int, size_bytes: int) -> int:
         """Return the episode after the last that fits into a window which starts at ``first``."""
         start, ends = self.episodes.start[first], self.episodes.start + self.episodes.length
-        fits = int(np.searchsorted(ends, start + self.window_bytes // self.step_bytes, side="right"))
+        fits = int(np.searchsorted(ends, start + size_bytes // self.step_bytes, side="right"))
         return min(stop, max(fits, first + 1))
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
@@ -235,7 +235,7 @@ class Dataset:
         for name in self.header.fields if self.max_memory is not None else ():
             info = self._store.info(name)
             piece_bytes = info.size_bytes * info.chunks[0] // max(1, info.shape[0])
-            require_buffer(f"a piece of {name} in `{self.path}`", piece_bytes, self.max_memory)
+            require_pieces(f"a piece of {name} in `{self.path}`", piece_bytes, self.max_memory)
 
     def require_sound(self) -> None:
         """Check what every reader relies on: fields as declared, and an index that covers all steps once.
@@ -293,7 +293,7 @@ class Dataset:
         if (table.end_reason > max(EndReason)).any():
             yield "an episode has an unknown end reason"
         flags = (self.blocks(f"steps/{name}") for name in ("terminations", "truncations"))
-        ends = np.concatenate([ended | cut for ended, cut in zip(*flags, strict=True)])
+        ends = np.concatenate([np.zeros(0, bool), *(ended | cut for ended, cut in zip(*flags, strict=True))])
         if not ends[table.start + table.length - 1].all():
             yield "an episode ends neither terminated nor truncated"
         if np.count_nonzero(ends) > len(table):

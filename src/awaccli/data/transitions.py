@@ -13,6 +13,10 @@ from awaccli.data.dataset import Dataset
 from awaccli.episode import Episode
 
 
+_WINDOW_BYTES = 8 << 20
+"""Of steps that become training rows at a time: making rows takes several times as much on the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rollouts:
     """E episodes end to end: N steps in all."""
@@ -36,7 +40,7 @@ class Rollouts:
     def of_dataset(cls, dataset: Dataset) -> Iterator[Self]:
         """Take the episodes of a dataset in order, a window of them at a time."""
         table = dataset.episodes
-        for first, stop in dataset.windows(0, dataset.n_episodes):
+        for first, stop in dataset.windows(0, dataset.n_episodes, most_bytes=_WINDOW_BYTES):
             lengths = table.length[first:stop].astype(np.int64)
             start, end = int(table.start[first]), int(table.start[first] + lengths.sum())
             yield cls(

@@ -9,7 +9,7 @@ from pathlib import Path
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Existing, Target, check_free, claimed
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
-from awaccli.config.settings import Actions, Execution, RolloutSettings, Settings
+from awaccli.config.settings import Actions, Execution, RolloutSettings, Settings, SimState
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Header, Source
 from awaccli.data.writer import Writer, commit_dataset
@@ -25,7 +25,7 @@ from awaccli.stages.learners import used_settings
 from awaccli.stages.pretrain import pretrain, pretrain_recipe
 from awaccli.stages.recording import record
 
-VERSION = 1
+VERSION = 2
 _PHASE = "rollout"
 
 
@@ -144,7 +144,7 @@ def _roll_out(
         ) as rollouts,
     ):
         for episode in demos.between(writer.n_episodes, n_demos):
-            writer.append(_plain(episode))
+            writer.append(_plain(episode, sim_state))
         first = writer.n_episodes - n_demos
         record(
             rollouts,
@@ -154,7 +154,7 @@ def _roll_out(
             until=n_demos + settings.episodes,
             title="roll out the clone",
             report=report,
-            keep=lambda episode: replace(_plain(episode), source=episode.source + len(taken)),
+            keep=lambda episode: replace(_plain(episode, sim_state), source=episode.source + len(taken)),
         )
         parents = [(demos.path, demos.sealed()), *((clone.path, clone.manifest) for clone in clones)]
         commit_dataset(target, writer, recipe=recipe, parents=parents, clock=clock)
@@ -165,6 +165,7 @@ def _jobs(seed: int, indices: range, actors: int) -> Iterator[Job]:
     return (Job(index, seed, _PHASE, actor=index % actors) for index in indices)
 
 
-def _plain(episode: Episode) -> Episode:
+def _plain(episode: Episode, sim_state: SimState) -> Episode:
     """Leave out what only some recorders store, so that demonstrations and rollouts share their columns."""
-    return replace(episode, infos=NO_ARRAYS, sim=NO_ARRAYS)
+    plain = replace(episode, infos=NO_ARRAYS, sim=NO_ARRAYS)
+    return replace(plain, sim_init=None, model=NO_ARRAYS) if sim_state == "none" else plain

@@ -32,7 +32,7 @@ from awaccli.stages.online import OnlineRounds
 from awaccli.stages.recording import Parents
 from awaccli.stages.training import Training
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from awaccli.stages.compute import memory_of, prepare, to_tensors
 from awaccli.stages.learners import build_buffer, build_learner, load_learner
 
 _BATCH = 256
-_BLOCK = 4096
+_BLOCK = 1024
 _STARTING = 0.4
 """Share of the updates of fitted Q evaluation that regress on recorded returns."""
 _RESAMPLES = 1000

@@ -27,7 +27,7 @@ from awaccli.stages.held_out import HeldOut, require_held_out
 from awaccli.stages.learners import build_buffer, build_learner, used_settings
 from awaccli.stages.training import Training
 
-VERSION = 1
+VERSION = 2
 _HOLD_OUT = (
     "no simulator for this task, so no rollout tells how good the policy gets: "
     "keep episodes back with `awac data split`, and give them with --held-out"
