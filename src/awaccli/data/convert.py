@@ -8,7 +8,7 @@ import numpy as np
 
 from awaccli.data.dataset import Dataset
 from awaccli.data.derivation import Derivation, selection
-from awaccli.data.memory import require_buffer
+from awaccli.data.memory import require_pieces
 from awaccli.data.stores import CHUNK_BYTES
 from awaccli.errors import UsageError
 
@@ -31,6 +31,6 @@ def converted(dataset: Dataset, *, chunk_bytes: int = CHUNK_BYTES) -> Derivation
         raise UsageError(
             f"--chunk-bytes {chunk_bytes}", hint=f"expected {MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES}"
         )
-    require_buffer("a piece of --chunk-bytes", chunk_bytes, dataset.max_memory)
+    require_pieces(f"a piece of --chunk-bytes {chunk_bytes}", chunk_bytes, dataset.max_memory)
     everything = selection("convert", dataset, np.arange(len(dataset)), {})
     return replace(everything, header=dataset.header, episodes=dataset.__iter__, chunk_bytes=chunk_bytes)

@@ -15,7 +15,7 @@ from awaccli.artifacts.manifest import Manifest, damaged_files
 from awaccli.artifacts.urls import as_path
 from awaccli.config.task import TaskFacts
 from awaccli.data.columns import REQUIRED, TRAINING
-from awaccli.data.episodes import EpisodeTable, Window
+from awaccli.data.episodes import EpisodeTable, Rows, Window
 from awaccli.data.memory import buffer_bytes, require_buffer, require_pieces
 from awaccli.data.progress import watched
 from awaccli.data.schema import Header, dataset_id, episode_sha256
@@ -162,16 +162,13 @@ class Dataset:
             longest = first + int(self.episodes.length[first:stop].argmax())
             size_bytes = int(self.episodes.length[longest]) * self.step_bytes
             require_buffer(f"episode {longest} of `{self.path}`", size_bytes, self.max_memory)
+        table, most_steps = self.episodes, min(most_bytes, self.window_bytes) // self.step_bytes
+        ends = table.start + table.length
         while first < stop:
-            after = self._window_end(first, stop, min(most_bytes, self.window_bytes))
+            fits = int(np.searchsorted(ends, table.start[first] + most_steps, side="right"))
+            after = min(stop, max(fits, first + 1))
             yield first, after
             first = after
-
-    def _window_end(self, first: int, stop: int, size_bytes: int) -> int:
-        """Return the episode after the last that fits into a window which starts at ``first``."""
-        start, ends = self.episodes.start[first], self.episodes.start + self.episodes.length
-        fits = int(np.searchsorted(ends, start + size_bytes // self.step_bytes, side="right"))
-        return min(stop, max(fits, first + 1))
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return rows ``start`` to ``stop`` of a field: of the column, if it is loaded, or from the store.
@@ -298,23 +295,6 @@ class Dataset:
             yield "an episode ends neither terminated nor truncated"
         if np.count_nonzero(ends) > len(table):
             yield "an episode goes on after a step that terminated or truncated it"
-
-
-class Rows:
-    """Consecutive rows of a field, which are read when they are asked for: ``rows[10:20]``."""
-
-    def __init__(self, dataset: Dataset, name: str, start: int, stop: int) -> None:
-        self._dataset, self._name = dataset, name
-        self._start, self._stop = start, stop
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return self._stop - self._start
-
-    def __getitem__(self, span: slice) -> np.ndarray:
-        """Return some of them."""
-        first, stop, _ = span.indices(len(self))
-        return self._dataset.rows(self._name, self._start + first, self._start + stop)
 
 
 def open_dataset(path: str | Path, *, unfinished: bool = False, max_memory: int | None = None) -> Dataset:

@@ -1,4 +1,4 @@
-"""The table of a dataset's episodes, and a window that turns consecutive rows back into episodes."""
+"""The table of a dataset's episodes, and rows of it: read piece by piece, or turned back into episodes."""
 
 from __future__ import annotations
 
@@ -50,6 +50,23 @@ class EpisodeTable:
     def held(self, steps: int) -> np.ndarray:
         """Return bool [E]: the goal is met after more than ``steps`` actions."""
         return self.success_steps > steps
+
+
+class Rows:
+    """Consecutive rows of a field, which are read when they are asked for: ``rows[10:20]``."""
+
+    def __init__(self, dataset: Dataset, name: str, start: int, stop: int) -> None:
+        self._dataset, self._name = dataset, name
+        self._start, self._stop = start, stop
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._stop - self._start
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        """Return some of them."""
+        first, stop, _ = span.indices(len(self))
+        return self._dataset.rows(self._name, self._start + first, self._start + stop)
 
 
 class Window:

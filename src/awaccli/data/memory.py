@@ -7,6 +7,8 @@ from awaccli.errors import UsageError
 SHARES = 8
 """Of the amount, in as many buffers: episodes that are read, copies of them, what is to be written."""
 
+_COPIES = 4
+
 
 def buffer_bytes(usual: int, max_memory: int | None) -> int:
     """Return how large a buffer may be: ``usual``, or a share of what is allowed where that is less."""
@@ -25,6 +27,20 @@ def require_buffer(what: str, size_bytes: int, max_memory: int | None) -> None:
         UsageError: says how much would do.
     """
     require_memory(f"{what} ({amount(size_bytes)} in one piece)", SHARES * size_bytes, max_memory)
+
+
+def require_pieces(what: str, piece_bytes: int, max_memory: int | None) -> None:
+    """Refuse pieces that are larger than is allowed; one at a time is unpacked, changed and packed.
+
+    Args:
+        what: such a piece.
+        piece_bytes: how large it is.
+        max_memory: what is allowed, in bytes; None: as much as there is.
+
+    Raises:
+        UsageError: says how much would do.
+    """
+    require_memory(f"{what} ({amount(piece_bytes)})", _COPIES * piece_bytes, max_memory)
 
 
 def require_memory(what: str, needed_bytes: int, max_memory: int | None) -> None:

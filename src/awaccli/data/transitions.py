@@ -12,7 +12,6 @@ from awaccli.config.task import TaskFacts
 from awaccli.data.dataset import Dataset
 from awaccli.episode import Episode
 
-
 _WINDOW_BYTES = 8 << 20
 """Of steps that become training rows at a time: making rows takes several times as much on the way."""
 

@@ -72,6 +72,7 @@ def validated(
 
     Raises:
         InputError: nothing there, or no dataset of awac; ``against`` cannot be opened.
+        UsageError: an episode, or a piece that it is stored in, takes more memory than is allowed.
         InterruptedRunError: a signal came.
     """
     other = open_dataset(against, unfinished=True, max_memory=max_memory) if against else None
@@ -79,6 +80,7 @@ def validated(
     opened = open_raw(path, findings, max_memory=max_memory)
     dataset = opened[0] if opened else None
     if opened and check_structure(opened[0], findings):
+        opened[0].require_small_pieces()
         _look_through(*opened, other, findings, report)
     counts = _by_severity(findings.counts)
     return Validation(

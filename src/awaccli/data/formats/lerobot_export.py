@@ -32,7 +32,7 @@ _VERSION = "v3.0"
 _STATE = "state"
 _FILE_MB, _FILES_PER_CHUNK = 100, 1000
 _EPISODES_AT_ONCE = 100
-_ROW_GROUP_BYTES = 2 << 20
+_ROW_GROUP_BYTES, _PAGE_BYTES = 2 << 20, 64 << 10
 
 
 def write_lerobot(dataset: Dataset, out: Path, report: Reporter) -> None:
@@ -164,7 +164,9 @@ class _Files:
         chunk, file = divmod(self._number, _FILES_PER_CHUNK)
         path = self._folder / f"chunk-{chunk:03d}" / f"file-{file:03d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = arrow().parquet.ParquetWriter(path, schema, use_dictionary=False)
+        self._writer = arrow().parquet.ParquetWriter(
+            path, schema, use_dictionary=False, data_page_size=_PAGE_BYTES
+        )
 
     def __enter__(self) -> None:
         pass

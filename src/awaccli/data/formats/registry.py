@@ -56,9 +56,7 @@ def read_foreign(
     return replace(_read(path, form, horizon, max_memory, report), max_memory=max_memory)
 
 
-def _read(
-    path: Path, form: str, horizon: int | None, max_memory: int | None, report: Reporter
-) -> Foreign:
+def _read(path: Path, form: str, horizon: int | None, max_memory: int | None, report: Reporter) -> Foreign:
     match form:
         case "dapg":
             from awaccli.data.formats.dapg import read_dapg
