@@ -17,7 +17,6 @@ from awaccli.data.filter import filtered
 from awaccli.data.relabel import Relabelling, SuccessRule, relabelled
 from awaccli.data.repair import repair
 from awaccli.envs.registry import resolve_task
-from awaccli.reports import import_arguments, verb_arguments
 from awaccli.reports.rebuild import plan
 from awaccli.stages import import_data
 
@@ -207,11 +206,6 @@ def test_forged_recipes_of_verbs_are_refused(awac, shelf, tmp_path, settings, me
     recipe = derive.derived_recipe("split", [data], {"part": "a"} | settings)
     derive.derive(tmp_path / "x.zarr", recipe, data.header, list(data)[1:], parents=[data])
     awac("rebuild", "x.zarr").failed(3, message, "keep a copy")
-
-
-def test_versions_are_those_of_the_stages():
-    assert verb_arguments.VERSION == derive.VERSION
-    assert (import_arguments.STAGE, import_arguments.VERSION) == (import_data.STAGE, import_data.VERSION)
 
 
 @pytest.fixture

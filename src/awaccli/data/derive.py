@@ -14,6 +14,7 @@ from typing import Any
 from awaccli.artifacts.commit import Existing, claimed
 from awaccli.artifacts.manifest import Ancestor, Clock, Recipe, ancestors_of
 from awaccli.config.settings import Execution
+from awaccli.config.versions import VERB_VERSION
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Header
 from awaccli.data.stores import CHUNK_BYTES
@@ -21,8 +22,6 @@ from awaccli.data.writer import Writer, commit_dataset
 from awaccli.episode import Episode
 from awaccli.errors import InterruptedRunError
 from awaccli.protocols import SILENT, Reporter
-
-VERSION = 1
 
 
 def derived_recipe(
@@ -35,7 +34,7 @@ def derived_recipe(
     """
     return Recipe(
         stage=f"data-{verb}",
-        version=VERSION,
+        version=VERB_VERSION,
         settings=dict(settings),
         seed=seed,
         inputs=tuple(parent.sealed().reference("data") for parent in parents),

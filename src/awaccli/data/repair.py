@@ -11,6 +11,7 @@ import numpy as np
 from awaccli.artifacts.commit import PART, begun_in, payload_of, taken_over
 from awaccli.artifacts.manifest import Clock, Recipe
 from awaccli.config.settings import Execution
+from awaccli.config.versions import REPAIR_VERSION
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.derivation import chosen
 from awaccli.data.progress import watched
@@ -21,7 +22,6 @@ from awaccli.errors import DatasetError, InputError
 from awaccli.protocols import SILENT, Reporter
 
 STAGE = "repair"
-VERSION = 1
 _INDEX = ("episodes/sim_init", "episodes/model/")
 """Below ``episodes/`` only these are content of an episode; the others say where it is and whose."""
 
@@ -78,7 +78,7 @@ def repair(part: Path, *, max_memory: int | None = None, report: Reporter = SILE
         begun = begun_in(part)
         recipe = Recipe(
             stage=STAGE,
-            version=VERSION,
+            version=REPAIR_VERSION,
             settings={
                 "begun": begun.recipe.model_dump(mode="json") if begun else None,
                 "committed": found.n_episodes,

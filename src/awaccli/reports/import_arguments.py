@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from awaccli.artifacts.manifest import Recipe
+from awaccli.config.versions import IMPORT_VERSION
 from awaccli.data.formats.mapped_settings import RobotMap
 from awaccli.data.import_settings import ImportSettings
 from awaccli.data.schema import Credits, Source
@@ -15,7 +16,6 @@ from awaccli.errors import InputError
 from awaccli.reports.recipe_arguments import require_version, spelled
 
 STAGE = "import"
-VERSION = 1
 
 
 def import_settings(recipe: Recipe) -> ImportSettings:
@@ -24,7 +24,7 @@ def import_settings(recipe: Recipe) -> ImportSettings:
     Raises:
         InputError: the recipe is of another version, or none of an import.
     """
-    require_version(recipe, VERSION)
+    require_version(recipe, IMPORT_VERSION)
     try:
         return ImportSettings.model_validate(recipe.settings.get("import"))
     except ValidationError as error:

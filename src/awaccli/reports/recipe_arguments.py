@@ -12,19 +12,11 @@ from awaccli.artifacts.manifest import Recipe
 from awaccli.config.resolve import default_preset, load_preset, resolve, setting_names
 from awaccli.config.settings import Settings
 from awaccli.config.task import TaskSpec
+from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.errors import InputError, UsageError
 from awaccli.reports.chain import Chain, lookup
 from awaccli.reports.reward_kinds import reward_kinds
 
-VERSIONS = {
-    "collect-demos": 1,
-    "bc-rollout": 1,
-    "pretrain": 1,
-    "finetune": 1,
-    "finetune-online": 1,
-    "eval": 1,
-}
-"""Stages whose recipes a command can follow, with the version that their own files say."""
 _FLAGS = {
     "collect.episodes": "-n",
     "collect.policy": "--policy",
@@ -69,9 +61,9 @@ def recipe_arguments(chain: Chain, identity: str) -> Arguments:
         raise InputError("is of unknown origin")
     if recipe.stage == "repair":
         raise InputError("was repaired: it is what an interrupted run left, and no command stops there again")
-    if recipe.stage not in VERSIONS:
+    if recipe.stage not in STAGE_VERSIONS:
         raise InputError(f"was made by `{recipe.stage}`, which no command repeats")
-    require_version(recipe, VERSIONS[recipe.stage])
+    require_version(recipe, STAGE_VERSIONS[recipe.stage])
     subject, task = _task_arguments(chain, recipe)
     algo = lookup(recipe.settings, "algo")
     named = ["--algo", str(algo)] if recipe.stage == "pretrain" and algo != "awac" else []

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from awaccli.artifacts.manifest import Recipe
 from awaccli.config.task import TaskSpec
+from awaccli.config.versions import VERB_VERSION
 from awaccli.errors import InputError
 from awaccli.reports.recipe_arguments import require_version, spelled
 
 PREFIX = "data-"
-VERSION = 1
 _BY_PYTHON = "was relabelled by a rule that only Python code knows"
 
 
@@ -28,7 +28,7 @@ def verb_arguments(recipe: Recipe) -> list[str]:
         words = _words(recipe)
     except (KeyError, TypeError) as error:
         raise InputError(f"has settings of `{recipe.stage}` that this awac does not read") from error
-    require_version(recipe, VERSION)
+    require_version(recipe, VERB_VERSION)
     return [*words, *(["--seed", str(recipe.seed)] if recipe.seed else [])]
 
 

@@ -10,6 +10,7 @@ from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Existing, Target, check_free, claimed
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.config.settings import Actions, Execution, RolloutSettings, Settings, SimState
+from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Header, Source
 from awaccli.data.writer import Writer, commit_dataset
@@ -25,7 +26,6 @@ from awaccli.stages.learners import used_settings
 from awaccli.stages.pretrain import pretrain, pretrain_recipe
 from awaccli.stages.recording import record
 
-VERSION = 2
 _PHASE = "rollout"
 
 
@@ -92,7 +92,7 @@ def bc_rollout_recipe(demos: Dataset, settings: Settings, *, seed: int) -> Recip
         )
     return Recipe(
         stage="bc-rollout",
-        version=VERSION,
+        version=STAGE_VERSIONS["bc-rollout"],
         settings=used_settings("bc", settings, "rollout"),
         seed=seed,
         inputs=(demos.sealed().reference("demos"),),

@@ -12,6 +12,7 @@ from awaccli.artifacts.commit import Existing, Target, claimed
 from awaccli.artifacts.manifest import Clock, InputRef, Manifest, Recipe, ancestors_of
 from awaccli.config.settings import CollectSettings, Execution
 from awaccli.config.task import TaskFacts, TaskSpec
+from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Credits, Header, Source
 from awaccli.data.writer import Writer, commit_dataset
@@ -25,7 +26,6 @@ from awaccli.protocols import SILENT, Reporter
 from awaccli.seeding import integer
 from awaccli.stages.recording import record
 
-VERSION = 1
 _PHASE = "collect"
 _ATTEMPTS_PER_EPISODE = 10
 
@@ -81,7 +81,7 @@ def prepare(
         chosen["policy"] = who.inputs[0].role  # the policy itself is an input, wherever its file is
     recipe = Recipe(
         stage="collect-demos",
-        version=VERSION,
+        version=STAGE_VERSIONS["collect-demos"],
         settings={"collect": chosen, "task": facts.spec.model_dump(mode="json")},
         seed=seed,
         inputs=who.inputs,

@@ -14,6 +14,7 @@ from awaccli.artifacts.manifest import Clock, Manifest, Recipe
 from awaccli.artifacts.tensors import write_policy
 from awaccli.config.settings import EvaluateSettings, Execution
 from awaccli.config.task import TaskFacts, TaskSpec
+from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.evaluation import Evaluation, open_evaluation, outcome
 from awaccli.envs.acting import ActorSpec, load_actor
 from awaccli.envs.rollout import Job, Rollouts
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # acting needs no torch: `awac eval` starts in a fraction of 
     from awaccli.stages.held_out import HeldOut
     from awaccli.stages.training import Training
 
-VERSION = 1
 _PHASE = "eval"
 
 
@@ -68,7 +68,7 @@ def evaluate_recipe(
     """Return what ``evaluate`` would make, without making it."""
     return Recipe(
         stage="eval",
-        version=VERSION,
+        version=STAGE_VERSIONS["eval"],
         settings={"evaluate": settings.model_dump(mode="json"), "task": task.model_dump(mode="json")},
         seed=seed,
         inputs=(checkpoint.manifest.reference("checkpoint"),),

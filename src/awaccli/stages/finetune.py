@@ -19,6 +19,7 @@ from awaccli.artifacts.commit import Existing, Target, check_free, claimed
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, FinetuneSettings, Settings
+from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.envs.simulation import describe
@@ -31,8 +32,6 @@ from awaccli.stages.learners import build_buffer, build_learner, load_learner, u
 from awaccli.stages.online import OnlineRounds
 from awaccli.stages.recording import Parents
 from awaccli.stages.training import Training
-
-VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settin
     datasets += [dataset.sealed().reference("online") for dataset in data.online]
     return Recipe(
         stage="finetune",
-        version=VERSION,
+        version=STAGE_VERSIONS["finetune"],
         settings=used_settings(content.algo, settings, "finetune"),
         seed=seed,
         inputs=(checkpoint.manifest.reference("checkpoint"), *datasets),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from awaccli.artifacts.commit import Existing
 from awaccli.artifacts.manifest import Clock, Recipe, Run
 from awaccli.config.settings import Execution
+from awaccli.config.versions import IMPORT_VERSION
 from awaccli.data.dataset import Dataset
 from awaccli.data.derive import derive
 from awaccli.data.evaluation import SuccessRates
@@ -32,7 +33,6 @@ from awaccli.stages.import_task import decisions, first_rules
 __all__ = ["ImportReport", "ImportSettings", "Prepared", "import_data", "prepare_import", "write_import"]
 
 STAGE = "import"
-VERSION = 1
 _HELD_STEPS = 25
 
 
@@ -249,7 +249,7 @@ def _recipe(foreign: Foreign, settings: ImportSettings) -> Recipe:
     """Return a recipe that depends on what the file holds, not on where it is or what it is called."""
     return Recipe(
         stage=STAGE,
-        version=VERSION,
+        version=IMPORT_VERSION,
         settings={
             "format": foreign.format,
             "sha256": foreign.sha256,

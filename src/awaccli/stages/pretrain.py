@@ -17,6 +17,7 @@ from awaccli.artifacts.commit import Existing, Target, claimed
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, Settings
+from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset
 from awaccli.envs.trust import require_trusted
@@ -27,7 +28,6 @@ from awaccli.stages.held_out import HeldOut, require_held_out
 from awaccli.stages.learners import build_buffer, build_learner, used_settings
 from awaccli.stages.training import Training
 
-VERSION = 2
 _HOLD_OUT = (
     "no simulator for this task, so no rollout tells how good the policy gets: "
     "keep episodes back with `awac data split`, and give them with --held-out"
@@ -90,7 +90,7 @@ def pretrain_recipe(data: Sequence[Dataset], settings: Settings, *, algo: str, s
     sections = () if algo == "bc" else ("pretrain",)
     return Recipe(
         stage="pretrain",
-        version=VERSION,
+        version=STAGE_VERSIONS["pretrain"],
         settings=used_settings(algo, settings, *sections),
         seed=seed,
         inputs=tuple(dataset.sealed().reference("data") for dataset in data),

@@ -1,0 +1,15 @@
+"""Versions of what makes artifacts: raised when a recipe gives other numbers, not with every commit."""
+
+STAGE_VERSIONS = {
+    "collect-demos": 1,
+    "bc-rollout": 2,
+    "pretrain": 2,
+    "finetune": 2,
+    "finetune-online": 2,
+    "eval": 1,
+}
+"""Of stages whose recipes a command of the same name follows; 2: critics and Adam by other operations."""
+IMPORT_VERSION = 1
+VERB_VERSION = 1
+"""Of all verbs that make a dataset of others."""
+REPAIR_VERSION = 1
