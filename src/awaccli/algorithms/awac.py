@@ -188,7 +188,7 @@ class Awac:
         advantage = self._advantage(observations, q, mean, noise)
         found = (
             diagnostics.of_weights(advantage, self._weights(advantage), self._settings)
-            | diagnostics.of_critic(q.amin(dim=0), self._reachable)
+            | diagnostics.of_critic(q.amin(dim=0), batch.returns, self._reachable)
             | diagnostics.of_policy(mean, log_std, batch.actions)
             | {"batch/offline_share": batch.offline.float().mean()}
             | {"q/td_error": (q - self._target(batch, noise, self._phase())).abs().mean()}

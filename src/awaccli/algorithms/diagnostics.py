@@ -33,16 +33,18 @@ def of_weights(advantage: Tensor, weights: Tensor, settings: AwacSettings) -> di
     }
 
 
-def of_critic(q: Tensor, reachable: tuple[float, float] | None) -> dict[str, Tensor]:
-    """Return where the values of logged actions, float [B], lie.
+def of_critic(q: Tensor, returns: Tensor, reachable: tuple[float, float] | None) -> dict[str, Tensor]:
+    """Return where the values of logged actions, float [B], lie, and the returns that were logged, float [B].
 
     ``q/range_share`` is how far they have come on their way from 0, where critics start, to the farthest
     value that the rewards can reach: the advantage's scale, and with it what ``lam`` means, grows along.
+    ``q/return_share`` is where the logged returns lie on the same way.
     """
     found = {"q/mean": q.mean(), "q/min": q.min(), "q/max": q.max()}
     farthest = max(reachable, key=abs) if reachable else 0.0
     if farthest:
         found["q/range_share"] = (q / farthest).clamp(0, 1).mean()
+        found["q/return_share"] = (returns / farthest).clamp(0, 1).mean()
     return found
 
 

@@ -31,6 +31,7 @@ from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.learners import build_buffer, build_learner, load_learner, used_settings
 from awaccli.stages.online import OnlineRounds
 from awaccli.stages.recording import Parents
+from awaccli.stages.remarks import Remarks
 from awaccli.stages.training import Training
 
 
@@ -90,7 +91,9 @@ def finetune(
             return open_checkpoint(out)
         if settings.finetune.env_steps:
             _check_online(out, online_out, recipe, existing)
-        training = _make_training(checkpoint, data, settings, target, seed=seed, execution=execution)
+        training = _make_training(
+            checkpoint, data, settings, target, seed=seed, execution=execution, report=report
+        )
         gained = []
         facts = common_task(data.all)
         with PeriodicEvaluation(facts, target.scratch, execution, seed=seed, report=report) as evaluation:
@@ -206,6 +209,7 @@ def _make_training(
     *,
     seed: int,
     execution: Execution,
+    report: Reporter,
 ) -> Training:
     """Return the run as its files say it stands: at the checkpoint, or at its last snapshot."""
     algo, plan = checkpoint.content.algo, settings.finetune
@@ -237,6 +241,7 @@ def _make_training(
         machine=machine,
         metrics=MetricsLog(target.payload / METRICS),
         clock=Clock(execution, precision=machine.precision, mode=machine.mode),
+        remarks=Remarks(online_settings.awac, report, env_steps=checkpoint.content.env_steps),
         updates=checkpoint.content.updates,
         env_steps=checkpoint.content.env_steps,
     )

@@ -26,6 +26,7 @@ from awaccli.stages.compute import memory_of, prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.held_out import HeldOut, require_held_out
 from awaccli.stages.learners import build_buffer, build_learner, used_settings
+from awaccli.stages.remarks import Remarks
 from awaccli.stages.training import Training
 
 _HOLD_OUT = (
@@ -135,6 +136,7 @@ def _train(
         machine=machine,
         metrics=MetricsLog(target.payload / METRICS),
         clock=Clock(execution, precision=machine.precision, mode=machine.mode),
+        remarks=Remarks(settings.awac, report),
     )
     training.restore(target.scratch)
     facts = common_task(data)

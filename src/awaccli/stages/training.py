@@ -25,6 +25,7 @@ from awaccli.protocols import Batch, Learner, PolicyWeights, Progress, Reporter
 from awaccli.seeding import stream
 from awaccli.stages.compute import Machine, to_arrays, to_tensors
 from awaccli.stages.health import Health, advice
+from awaccli.stages.remarks import Remarks
 
 if TYPE_CHECKING:
     from awaccli.stages.evaluate import PeriodicEvaluation
@@ -60,6 +61,8 @@ class Training:
     shown: dict[str, float] = field(default_factory=dict)
     """The latest diagnostics, for a progress display."""
     health: Health = field(default_factory=Health)
+    remarks: Remarks | None = None
+    """Who puts the log into words, if anybody listens."""
     _kept: int | None = None
     """Updates that the last snapshot holds."""
     _saved_s: float = field(default_factory=time.monotonic)
@@ -121,7 +124,10 @@ class Training:
         counters = {"phase": self.phase, "updates": self.updates, "env_steps": self.env_steps}
         step_s = self.buffer.task.control_dt
         robot = {"robot_min": round(self.env_steps * step_s / 60, 3)} if step_s else {}
-        self.metrics.write(counters | robot | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row))
+        line = counters | robot | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row)
+        self.metrics.write(line)
+        if self.remarks:
+            self.remarks.read(line)
 
     def q_gap(self, episodes: Sequence[Episode]) -> float | None:
         """Return how much more the critics expect at the start of episodes than came of them, on average.
