@@ -9,7 +9,7 @@ from awaccli.algorithms.networks import (
     TwinCritic,
     observation_scale,
 )
-from awaccli.algorithms.state import Block
+from awaccli.algorithms.state import Adam, Block, Group
 from awaccli.config.settings import NetworkSettings
 from awaccli.seeding import stream
 
@@ -130,3 +130,18 @@ def test_a_block_moves_by_a_share_of_the_distance(spaces):
     torch.testing.assert_close(slow.head.weight, 0.75 * start + 0.25 * goal)
     trailing.move_towards(leading, step=1)
     assert torch.equal(slow.head.weight, fast.head.weight)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_adam_over_a_block_is_pytorchs_adam(spaces, weight_decay):
+    ours, theirs = (GaussianPolicy(spaces, SMALL, rng=stream(0, "test")) for _ in range(2))
+    adam = Adam({"all": Group(Block(ours), 3e-3, weight_decay)})
+    reference = torch.optim.Adam(theirs.parameters(), lr=3e-3, weight_decay=weight_decay, fused=True)
+    for k in range(5):
+        observations = torch.from_numpy(stream(k, "test").normal(size=(7, 3)).astype(np.float32))
+        adam.minimise(ours.mean(observations).square().sum() - ours.log_std().sum())
+        reference.zero_grad()
+        torch.autograd.backward(theirs.mean(observations).square().sum() - theirs.log_std().sum())
+        reference.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-8)  # a block's vectors end elsewhere
