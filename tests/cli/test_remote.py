@@ -370,7 +370,7 @@ def test_a_signal_stops_the_fetching_and_what_arrived_is_kept(empty_cache, s3, r
         assert len(report.seen) == 1
         whole = {path for path in empty_cache.rglob("*") if path.is_file() and not path.name.startswith(".")}
         if name == "demos.zarr":  # the manifest, the first to arrive, and those that were on their way
-            assert 2 <= len(whole) <= 9 < len(read_manifest(shelf / name).files)
+            assert 2 <= len(whole) < len(read_manifest(shelf / name).files)
         else:
             assert not whole
         shutil.rmtree(empty_cache)
