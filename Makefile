@@ -9,7 +9,7 @@ PEERS_VENV := .venv-peers
 PEERS := $(PEERS_VENV)/installed
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test check learn faults fuzz bench install docs clean
+.PHONY: help quickstart test check learn faults fuzz gpu bench install docs clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ faults: $(STAMP)  ## Kill, hang, fill and break everything, at length
 
 fuzz: $(STAMP)  ## Read thousands of corrupted artifacts; see docs/security.md
 	$(BIN)/python -m pytest -m fuzz tests/fuzz
+
+gpu: $(STAMP)  ## Tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
 
 bench: $(STAMP) $(PEERS)  ## Measure ratios against peers and the machine's limits; see benchmarks/README.md
 	$(BIN)/python -m benchmarks

@@ -32,6 +32,7 @@ from awaccli.data.buffer import ReplayBuffer
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.derive import derive
 from awaccli.episode import Episode
+from awaccli.stages.draws import draws
 from benchmarks.measure import Row, medians, table
 
 DEMOS = Path(__file__).parents[1] / "datasets" / "relocate-demos.h5"
@@ -246,10 +247,10 @@ def compare(count: int) -> list[Row]:
             },
             rounds=ROUNDS,
         )
-        buffer, rng = buffer_of(paths[AWAC]), np.random.default_rng(0)
+        buffer, source = buffer_of(paths[AWAC]), draws("cpu", 0)
         sampled = medians(
             {
-                AWAC: lambda: buffer.sample(rng, BATCH),
+                AWAC: lambda: buffer.sample(source, BATCH),
                 MINARI: sample_minari(paths[MINARI], BATCH),
                 ARROW: sample_minari(paths[ARROW], BATCH),
                 ROBOMIMIC: sample_robomimic(paths[ROBOMIMIC], BATCH, cached=False),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 
 from awaccli.data.dataset import open_dataset
 from benchmarks.datasets import episodes_like_the_demonstrations, write_awac
@@ -25,7 +26,6 @@ from benchmarks.measure import Row, table
 FOLDER = Path(__file__).parent
 PEERS = FOLDER.parent / ".venv-peers" / "bin" / "python"
 ROUNDS, SECONDS = 7, 0.5
-DATA = {"awac.py": "a.zarr"}
 PRODUCT = 2 * 1024 * 256 * 256
 """Floating-point operations of the product that the machine's rate is measured by."""
 
@@ -98,6 +98,7 @@ def measure(folder: Path, *, batch: int, threads: int, layers: int, peers: bool)
         "awac": ("awac.py", *shape),
         "awac, compiled": ("awac.py", *shape, "--compile", "always"),
         "awac, bf16": ("awac.py", *shape, "--precision", "bf16"),
+        "awac, compiled bf16": ("awac.py", *shape, "--precision", "bf16", "--compile", "always"),
         "eager loop": ("eager.py", *shape),
         "default BLAS": ("products.py",),
         "oneDNN": ("products.py", "--precision", "oneDNN"),
@@ -125,6 +126,21 @@ def measure(folder: Path, *, batch: int, threads: int, layers: int, peers: bool)
     share = {name: rate / limit for name, rate in found.items()}
     note = f"limit {limit:.0f}/s at {fastest * PRODUCT / 1e9:.0f} GFLOP/s"
     return [Row(name, found, "per s"), Row("share of the products' limit", share, "share", note)]
+
+
+def measure_gpu(folder: Path, *, batch: int, layers: int) -> Row:
+    """Return the row of one configuration on a GPU, with all cores for the process that drives it."""
+    shape = ("--batch", str(batch), "--policy-layers", str(layers), "--device", "cuda")
+    scripts = {"awac": shape, "awac, compiled": (*shape, "--compile", "always")}
+    with ExitStack() as stack:
+        cores = os.sched_getaffinity(0)
+        contestants = {
+            name: stack.enter_context(Contestant("awac.py", folder / "a.zarr", 1, cores, *options))
+            for name, options in scripts.items()
+        }
+        found = rates(contestants)
+    name = torch.cuda.get_device_name()
+    return Row(f"updates, batch {batch}, {name}, policy {layers} x 256", found, "per s")
 
 
 def transitions(path: Path, target: Path) -> None:
@@ -158,6 +174,8 @@ def main() -> None:
                     rows += measure(
                         folder, batch=batch, threads=threads, layers=layers, peers=not options.no_peers
                     )
+        if torch.cuda.is_available():
+            rows += [measure_gpu(folder, batch=1024, layers=layers) for layers in (2, 4)]
     print(table(f"Updates: medians of {ROUNDS} rounds, pinned to as many cores as threads", rows))
 
 

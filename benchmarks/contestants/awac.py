@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import torch
 from serve import arguments, serve
 
 from awaccli.artifacts.manifest import Clock
@@ -16,7 +17,11 @@ from awaccli.stages.training import Training
 
 options = arguments()
 execution = Execution(
-    threads=options.threads, precision=options.precision, compilation=options.compile, log_every=500
+    threads=options.threads,
+    device=options.device,
+    precision=options.precision,
+    compilation=options.compile,
+    log_every=500,
 )
 machine = prepare(execution)
 hidden = [options.width] * 2
@@ -41,4 +46,4 @@ training = Training(
     metrics=MetricsLog(Path(tempfile.mkdtemp()) / "metrics.jsonl"),
     clock=Clock(execution),
 )
-serve(training.update)
+serve(training.update, settle=torch.cuda.synchronize if options.device == "cuda" else lambda: None)

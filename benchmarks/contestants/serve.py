@@ -16,6 +16,7 @@ def arguments():
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--compile", default="never")
+    parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 

@@ -6,7 +6,7 @@ H hidden units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -42,6 +42,18 @@ class Batch:
     """float32 [B]: discounted Monte-Carlo return to the episode's end, with a tail value (see the buffer)."""
     offline: Tensor
     """bool [B]: the row comes from the offline datasets."""
+
+
+class Draws(Protocol):
+    """Random numbers for one update or one measurement, as tensors on the device that computes."""
+
+    def integers(self, high: int, size: int) -> Tensor:
+        """Return integers in [0, ``high``), int64 [``size``]."""
+        ...
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Return standard normal numbers, float32."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class Learner(Protocol):
 class Progress(Protocol):
     """One long loop, seen from outside."""
 
-    def update(self, done: int, **shown: float) -> None:
+    def update(self, done: int, **shown: float | Sequence[float]) -> None:
         """Say how far the loop is (absolute count) and what is worth showing beside it."""
         ...
 
@@ -127,7 +139,7 @@ class _Silent:
     def phase(self, title: str, total: int, unit: str) -> Iterator[_Silent]:  # noqa: ARG002 - protocol
         yield self
 
-    def update(self, done: int, **shown: float) -> None:
+    def update(self, done: int, **shown: float | Sequence[float]) -> None:
         pass
 
     def note(self, message: str) -> None:

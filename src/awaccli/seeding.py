@@ -25,6 +25,6 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=_key(seed, names)))
 
 
-def integer(seed: int, *names: str | int) -> int:
-    """Return an integer in [0, 2**31) that belongs to ``(seed, *names)``, for ``env.reset(seed=...)``."""
-    return _key(seed, names) % 2**31
+def integer(seed: int, *names: str | int, bits: int = 31) -> int:
+    """Return an integer in [0, 2**bits) that belongs to ``(seed, *names)``; 31 do for ``env.reset``."""
+    return _key(seed, names) & ((1 << bits) - 1)

@@ -15,6 +15,7 @@ from awaccli.data.buffer import Memory, ReplayBuffer
 from awaccli.data.statistics import Statistics
 from awaccli.data.writer import Writer
 from awaccli.errors import DatasetError
+from awaccli.stages.draws import NumpyDraws, draws
 
 TARGETS = {"discount": 0.9, "n_step": 3, "reward_floor": -1.0, "device": "cpu"}
 
@@ -69,7 +70,7 @@ def assert_rows(batch, rows):
 
 
 def everything(buffer):
-    return buffer.gather(np.arange(buffer.n_offline + buffer.n_online))
+    return buffer.gather(torch.arange(buffer.n_offline + buffer.n_online))
 
 
 @pytest.mark.parametrize("n_step", [1, 3, 100])
@@ -148,7 +149,7 @@ def test_ring_is_a_list(dataset, make_episode, capacity, rounds):
         assert buffer.n_online == min(written, capacity)
         online = everything(buffer).observations[buffer.n_offline :]
         np.testing.assert_array_equal(online, np.array(ring[: buffer.n_online]))
-        assert buffer.sample(np.random.default_rng(0), 64).observations.shape == (64, 5)
+        assert buffer.sample(draws("cpu", 0), 64).observations.shape == (64, 5)
     assert torch.equal(everything(buffer).observations[: buffer.n_offline], before)
 
 
@@ -170,28 +171,29 @@ def test_storage_grows_with_need(dataset, make_episode):
 
 def test_shares_of_a_batch(dataset, make_episode):
     rng = np.random.default_rng(0)
+    source = NumpyDraws(rng)
     buffer = ReplayBuffer([dataset], **TARGETS, capacity=100)
-    assert buffer.sample(rng, 8, 0.25).offline.all()
+    assert buffer.sample(source, 8, 0.25).offline.all()
     buffer.extend([make_episode(rng, steps=20)])
-    assert buffer.sample(rng, 8, 0.25).offline.sum() == 2
-    assert buffer.sample(rng, 8, 0.0).offline.sum() == 0
-    assert buffer.sample(rng, 8, 1.0).offline.sum() == 8
-    share = buffer.sample(rng, 20_000).offline.float().mean().item()
+    assert buffer.sample(source, 8, 0.25).offline.sum() == 2
+    assert buffer.sample(source, 8, 0.0).offline.sum() == 0
+    assert buffer.sample(source, 8, 1.0).offline.sum() == 8
+    share = buffer.sample(source, 20_000).offline.float().mean().item()
     assert share == pytest.approx(buffer.n_offline / (buffer.n_offline + 20), abs=0.02)
 
 
 def test_same_stream_same_batch(dataset):
     buffer = ReplayBuffer([dataset], **TARGETS, capacity=1)
-    one, two = (buffer.sample(np.random.default_rng(3), 16) for _ in range(2))
+    one, two = (buffer.sample(draws("cpu", 3), 16) for _ in range(2))
     assert torch.equal(one.observations, two.observations)
 
 
 def test_online_only(make_task, make_episode):
     buffer = ReplayBuffer([], **TARGETS, capacity=100, task=make_task())
     with pytest.raises(DatasetError, match="no transitions"):
-        buffer.sample(np.random.default_rng(0), 4)
+        buffer.sample(draws("cpu", 0), 4)
     buffer.extend([make_episode(np.random.default_rng(0), steps=7)])
-    assert not buffer.sample(np.random.default_rng(0), 4, 0.5).offline.any()
+    assert not buffer.sample(draws("cpu", 0), 4, 0.5).offline.any()
     with pytest.raises(DatasetError, match="no task"):
         ReplayBuffer([], **TARGETS, capacity=1)
 
@@ -215,7 +217,7 @@ def test_share_of_successes_follows_the_ring(dataset, make_episode):
         online = online[-40:]
         allowed = {row.tobytes() for trajectory, good in model if good for row in trajectory[:-1]}
         allowed |= {row.tobytes() for row, good in online if good}
-        batch = buffer.sample(np.random.default_rng(seed), 20, 0.5, 0.4)
+        batch = buffer.sample(draws("cpu", seed), 20, 0.5, 0.4)
         assert {row.numpy().tobytes() for row in batch.observations[:8]} <= allowed
         assert int(batch.offline[8:].sum()) == 6
 
@@ -223,7 +225,7 @@ def test_share_of_successes_follows_the_ring(dataset, make_episode):
 def test_share_of_successes_without_any(make_task, make_episode, tmp_path):
     failures = [make_episode(np.random.default_rng(i), success=np.zeros(6, bool), steps=6) for i in range(2)]
     buffer = ReplayBuffer([write(tmp_path, make_task(), failures)], capacity=4, **TARGETS)
-    assert len(buffer.sample(np.random.default_rng(0), 10, None, 0.5).rewards) == 10
+    assert len(buffer.sample(draws("cpu", 0), 10, None, 0.5).rewards) == 10
 
 
 def test_rows_that_do_not_fit_are_mapped_from_a_file_that_serves_again(
@@ -234,7 +236,7 @@ def test_rows_that_do_not_fit_are_mapped_from_a_file_that_serves_again(
     def drawn(memory):
         buffer = ReplayBuffer([dataset], **TARGETS, capacity=40, memory=memory)
         buffer.extend(online)
-        batch = buffer.sample(np.random.default_rng(1), 64, 0.5)
+        batch = buffer.sample(draws("cpu", 1), 64, 0.5)
         return [getattr(batch, field.name).tolist() for field in fields(batch)]
 
     loaded = drawn(Memory(max_bytes=1 << 30, cache=tmp_path))
@@ -244,7 +246,7 @@ def test_rows_that_do_not_fit_are_mapped_from_a_file_that_serves_again(
     monkeypatch.setattr(buffer_module, "training_rows", None)  # not computed again
     reused = ReplayBuffer([dataset], **TARGETS, capacity=1, memory=Memory(max_bytes=0, cache=tmp_path))
     rows = np.fromfile(file, np.float32).reshape(dataset.n_steps, -1)
-    assert reused.gather(np.array([2])).returns.item() == rows[2, -1]
+    assert reused.gather(torch.tensor([2])).returns.item() == rows[2, -1]
 
 
 def test_statistics_do_not_depend_on_how_rows_come(dataset):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from awaccli.config.task import TaskSpec
 from awaccli.data.buffer import ReplayBuffer
@@ -117,7 +118,7 @@ def test_the_buffer_trains_on_it(data, tmp_path):
     made = with_hindsight(data, goal_within(NEAR), passes=2).write(tmp_path / "y.zarr")
     buffer = ReplayBuffer([made], discount=0.9, n_step=1, reward_floor=-1.0, capacity=10, device="cpu")
     assert buffer.n_offline == 3 * data.n_steps
-    batch = buffer.gather(np.arange(buffer.n_offline))
+    batch = buffer.gather(torch.arange(buffer.n_offline))
     goals, later = batch.observations[:, 3:], batch.next_observations[:, 3:]
     assert (goals == later).all()
     assert (batch.rewards == 0).any()

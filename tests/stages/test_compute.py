@@ -39,23 +39,51 @@ def test_a_library_that_rounds_to_bfloat16_is_not_used(monkeypatch):
     assert settings.fp32_precision == "none"
 
 
+@pytest.fixture
+def repeated(chain, stop_after, resume):
+    """Pretrain as usual, and twice in a special way, of which once stopped and resumed; the same bits twice."""
+
+    def repeat(**special):
+        plain, execution = chain("plain"), Execution(save_every=2, log_every=1, **special)
+        data = plain.rollout(plain.collect())
+        usual = plain.pretrain(data)
+        runs = [chain(name, execution=execution) for name in ("first", "second")]
+        first = runs[0].pretrain(data)
+        with pytest.raises(InterruptedRunError):
+            runs[1].pretrain(data, report=stop_after(4))
+        second = runs[1].pretrain(data, existing=resume)
+        assert first.id == second.id != usual.id
+        assert first.manifest.recipe.key == usual.manifest.recipe.key
+        return usual, first
+
+    return repeat
+
+
 @pytest.mark.parametrize("special", [{"compilation": "always"}, {"precision": "bf16"}])
-def test_other_ways_to_compute_repeat_and_resume_to_the_same_bits(chain, stop_after, resume, special):
-    plain, execution = chain("plain"), Execution(save_every=2, log_every=1, **special)
-    data = plain.rollout(plain.collect())
-    usual = plain.pretrain(data)
-    runs = [chain(name, execution=execution) for name in ("first", "second")]
-    first = runs[0].pretrain(data)
-    with pytest.raises(InterruptedRunError):
-        runs[1].pretrain(data, report=stop_after(4))
-    second = runs[1].pretrain(data, existing=resume)
-    assert first.id == second.id != usual.id
-    assert first.manifest.recipe.key == usual.manifest.recipe.key
+def test_other_ways_to_compute_repeat_and_resume_to_the_same_bits(repeated, special):
+    usual, first = repeated(**special)
     run = first.manifest.run
     assert run.precision == special.get("precision", usual.manifest.run.precision)
     assert run.mode == ("compiled" if "compilation" in special else "eager")
     for name, tensor in usual.trainer().items():
         np.testing.assert_allclose(first.trainer()[name], tensor, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("special", [{}, {"compilation": "always"}, {"precision": "bf16"}])
+def test_a_gpu_repeats_and_resumes_to_the_same_bits(repeated, special):
+    _, first = repeated(device="cuda", **special)
+    assert first.manifest.run.device == "cuda"
+
+
+@pytest.mark.gpu
+def test_a_gpu_fine_tunes_what_a_cpu_pretrained_and_the_other_way(chain):
+    names = ("cpu", "cuda")
+    runs = {name: chain(name, execution=Execution(device=name)) for name in names}
+    data = runs["cpu"].rollout(runs["cpu"].collect())
+    for here, there in (names, names[::-1]):
+        checkpoint = runs[there].finetune(runs[here].pretrain(data))
+        assert checkpoint.content.env_steps > 0
 
 
 def test_without_a_compiler_long_runs_are_eager_and_asking_for_it_is_an_error(tmp_path):

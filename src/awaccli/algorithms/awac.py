@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
+from awaccli.algorithms.captured import made_fast
 from awaccli.algorithms.networks import (
     GaussianPolicy,
     ObservationNormaliser,
@@ -75,6 +76,7 @@ class Awac:
         self._step_losses = (
             torch.compile(self._losses, fullgraph=True, dynamic=False) if compiled else self._losses
         )
+        self._fast_step = made_fast(self._step, self.tensors, device)
 
     @property
     def updates(self) -> int:
@@ -90,9 +92,20 @@ class Awac:
 
     def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Make one gradient step of critics and policy, both from the networks as they were before it."""
-        critic_loss, policy_loss, largest = self._step_losses(batch, noise, self._phase())
+        found = self._fast_step(batch, noise, self._phase())
+        self._updates += 1
+        if self.updates == self._settings.bc_updates:
+            self._blocks[self._clone].move_towards(self._blocks[self._policy], step=1)
+        return found
+
+    def _step(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
+        """Move the trained networks by their losses, and what trails them after them."""
+        critic_loss, policy_loss, largest = self._step_losses(batch, noise, phase)
         self._optimiser.minimise(critic_loss, policy_loss)
-        self._follow()
+        blocks, settings = self._blocks, self._settings
+        blocks[self._target_critic].move_towards(blocks[self._critic], step=settings.tau)
+        if settings.average:
+            blocks[self._average].move_towards(blocks[self._policy], step=1 - settings.average)
         return {
             "loss/policy": policy_loss.detach(),
             "loss/critic": critic_loss.detach(),
@@ -168,16 +181,6 @@ class Awac:
         actions = mean if noise is None else mean + self._policy.log_std().exp() * noise
         # DEVIATION: the released code leaves them outside the box, where no logged action ever is.
         return actions.clamp(-1, 1) if self._settings.clip_target_actions else actions
-
-    def _follow(self) -> None:
-        """Let everything that trails the trained networks take its step."""
-        self._updates += 1
-        blocks, policy = self._blocks, self._blocks[self._policy]
-        blocks[self._target_critic].move_towards(blocks[self._critic], step=self._settings.tau)
-        if self._settings.average:
-            blocks[self._average].move_towards(policy, step=1 - self._settings.average)
-        if self.updates == self._settings.bc_updates:
-            blocks[self._clone].move_towards(policy, step=1)
 
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, float | list[float]]:

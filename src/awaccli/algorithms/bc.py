@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
+from awaccli.algorithms.captured import made_fast
 from awaccli.algorithms.networks import GaussianPolicy, ObservationNormaliser, Spaces
 from awaccli.algorithms.state import Block, adam_for, copy_saved, named_tensors
 from awaccli.config.settings import BcSettings
@@ -44,13 +45,17 @@ class BehaviourCloning:
         self._optimiser = adam_for(self._policy, self._block, None, settings.optimiser)
         self._decay = settings.average
         self._step_loss = torch.compile(self._loss, fullgraph=True, dynamic=False) if compiled else self._loss
+        self._fast_step = made_fast(self._step, self.tensors, device)
 
     def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:  # noqa: ARG002 - protocol
         """Return nothing: no draws are needed."""
         return {}
 
-    def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002 - protocol
+    def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Make one gradient step on the likelihood of the logged actions."""
+        return self._fast_step(batch, noise, None)
+
+    def _step(self, batch: Batch, noise: Mapping[str, Tensor], phase: None) -> dict[str, Tensor]:  # noqa: ARG002 - a `Step`
         loss = self._step_loss(batch)
         self._optimiser.minimise(loss)
         if self._decay:

@@ -18,7 +18,7 @@ from awaccli.data.row_cache import mapped_rows
 from awaccli.data.transitions import ActionScale, Rollouts, TargetSettings, training_rows
 from awaccli.episode import Episode
 from awaccli.errors import DatasetError
-from awaccli.protocols import Batch
+from awaccli.protocols import Batch, Draws
 
 _ROWS_VERSION = 1
 """Raised when a row's layout or numbers change: mapped rows of another version are not used."""
@@ -78,7 +78,6 @@ class ReplayBuffer:
         self._succeeded = np.concatenate(
             [np.empty(0, bool), *(np.repeat(d.episodes.success, d.episodes.length) for d in offline)]
         )
-        self._successes = np.flatnonzero(self._succeeded)
         rewards = (block for data in offline for block in data.blocks("steps/rewards"))
         self._largest_reward = max((float(np.abs(block).max()) for block in rewards), default=0.0)
         self.n_offline = len(self._offline)
@@ -86,6 +85,7 @@ class ReplayBuffer:
         self.n_online = 0
         """Online transitions held now, at most the capacity."""
         self._written = 0
+        self._successes = self._indices_of_successes()
 
     def _load(self, offline: Sequence[Dataset], memory: Memory | None) -> Tensor:
         """Return the rows of all datasets: in memory, or mapped from a file where there is not enough."""
@@ -120,12 +120,12 @@ class ReplayBuffer:
         index = torch.from_numpy(places[kept]).to(self._device)
         self._online.index_copy_(0, index, torch.from_numpy(rows[kept]).to(self._device))
         self._succeeded[self.n_offline + places[kept]] = np.repeat(rollouts.succeeded, rollouts.lengths)[kept]
-        self._successes = np.flatnonzero(self._succeeded[: self.n_offline + self.n_online])
+        self._successes = self._indices_of_successes()
         self._largest_reward = max(self._largest_reward, float(np.abs(rollouts.rewards).max()))
 
     def sample(
         self,
-        rng: np.random.Generator,
+        draws: Draws,
         batch_size: int,
         offline_ratio: float | None = None,
         success_ratio: float = 0.0,
@@ -133,7 +133,7 @@ class ReplayBuffer:
         """Draw a batch with replacement.
 
         Args:
-            rng: source of the indices.
+            draws: source of the indices.
             batch_size: B.
             offline_ratio: share of offline rows, in [0, 1]; None: uniform over all rows. A side that is empty
                 leaves its share to the other.
@@ -147,15 +147,15 @@ class ReplayBuffer:
         if total == 0:
             raise DatasetError("no transitions to learn from", hint="give --data, or collect before updating")
         n_success = round(success_ratio * batch_size) if len(self._successes) else 0
-        parts = [self._successes[rng.integers(len(self._successes), size=n_success)]] if n_success else []
+        parts = [self._successes[draws.integers(len(self._successes), n_success)]] if n_success else []
         rest = batch_size - n_success
         if offline_ratio is None or self.n_offline == 0 or self.n_online == 0:
-            parts.append(rng.integers(total, size=rest))
+            parts.append(draws.integers(total, rest))
         else:
             n_offline = round(offline_ratio * rest)
-            parts.append(rng.integers(self.n_offline, size=n_offline))
-            parts.append(rng.integers(self.n_offline, total, size=rest - n_offline))
-        return self.gather(np.concatenate(parts))
+            parts.append(draws.integers(self.n_offline, n_offline))
+            parts.append(self.n_offline + draws.integers(self.n_online, rest - n_offline))
+        return self.gather(torch.cat(parts))
 
     def returns_at_start(self, episodes: Sequence[Episode]) -> np.ndarray:
         """Return each episode's Monte-Carlo return from its first step, float32 [E]; see `Batch`."""
@@ -168,25 +168,28 @@ class ReplayBuffer:
         """Return what no discounted sum of rewards exceeds in size, going by the rewards stored so far."""
         return self._largest_reward / (1 - self._targets.discount)
 
-    def gather(self, indices: np.ndarray) -> Batch:
-        """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``."""
-        assert indices.size == 0 or 0 <= indices.min() <= indices.max() < self.n_offline + self.n_online
-        offline = indices < self.n_offline
-        if offline.all():
-            rows = self._take(self._offline, indices)
-        else:
-            rows = torch.empty((len(indices), self._width), device=self._device)
-            for side, wanted, first in (
-                (self._offline, offline, 0),
-                (self._online, ~offline, self.n_offline),
-            ):
-                places = torch.from_numpy(np.flatnonzero(wanted)).to(self._device)
-                rows.index_copy_(0, places, self._take(side, indices[wanted] - first))
-        return self._batch(rows, torch.from_numpy(offline).to(self._device))
+    def gather(self, indices: Tensor) -> Batch:
+        """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``.
 
-    def _take(self, side: Tensor, indices: np.ndarray) -> Tensor:
-        found = side.index_select(0, torch.from_numpy(indices).to(side.device))
-        return found.to(self._device)
+        On a GPU nothing waits for the indices, not even a check of their range.
+        """
+        assert indices.is_cuda or bool((indices < self.n_offline + self.n_online).all())
+        offline = indices < self.n_offline
+        if self.n_online == 0:
+            return self._batch(self._take(self._offline, indices), offline)
+        online = self._take(self._online, (indices - self.n_offline).clamp(min=0))
+        if self.n_offline == 0:
+            return self._batch(online, offline)
+        known = self._take(self._offline, indices.clamp(max=self.n_offline - 1))
+        return self._batch(torch.where(offline.unsqueeze(1), known, online), offline)
+
+    def _take(self, side: Tensor, indices: Tensor) -> Tensor:
+        return side.index_select(0, indices.to(side.device)).to(self._device)
+
+    def _indices_of_successes(self) -> Tensor:
+        """Return the indices of all rows of episodes that end in success, int64."""
+        held = self._succeeded[: self.n_offline + self.n_online]
+        return torch.from_numpy(np.flatnonzero(held)).to(self._device)
 
     def _batch(self, rows: Tensor, offline: Tensor) -> Batch:
         widths = [self.task.observation_dim, self.task.action_dim, 1, 1, self.task.observation_dim, 1]

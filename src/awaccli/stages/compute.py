@@ -53,6 +53,7 @@ def prepare(execution: Execution, *, rows: int = 0) -> Machine:
         UsageError: the device or the compiler does not exist here.
     """
     torch.set_num_threads(execution.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not deterministic
     # UPSTREAM: use_deterministic_algorithms(True) does the same, but imports torch's compiler: 1.5 s (2.10)
     torch.set_deterministic_debug_mode("error")
     _keep_freed_memory()

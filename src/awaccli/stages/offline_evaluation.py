@@ -27,7 +27,8 @@ from awaccli.envs.acting import policy_from_weights
 from awaccli.errors import DatasetError, InterruptedRunError
 from awaccli.protocols import SILENT, Learner, Reporter
 from awaccli.seeding import stream
-from awaccli.stages.compute import memory_of, prepare, to_tensors
+from awaccli.stages.compute import memory_of, prepare
+from awaccli.stages.draws import draws
 from awaccli.stages.learners import build_buffer, build_learner, load_learner
 
 _BATCH = 256
@@ -147,12 +148,12 @@ def episode_diagnostics(
     with report.phase("measure held-out episodes", len(lengths), "episodes") as progress:
         for index, length in enumerate(lengths):
             _stop_if_asked(report)
-            batch = buffer.gather(np.arange(first, first + length))
+            batch = buffer.gather(torch.arange(first, first + int(length), device=device))
             first += int(length)
-            rng = stream(seed, "offline-eval", index)
+            source = draws(device, seed, "offline-eval", index)
             shapes = learner.noise_shapes(int(length))
-            draws = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
-            for name, value in learner.diagnose(batch, to_tensors(draws, device)).items():
+            noise = {name: source.normal(shape) for name, shape in shapes.items()}
+            for name, value in learner.diagnose(batch, noise).items():
                 if isinstance(value, float):
                     found.setdefault(name, []).append(value)
             progress.update(index + 1)
@@ -197,19 +198,19 @@ def _fitted_value(
     with report.phase("fitted Q evaluation", updates, "updates") as progress:
         for update in range(updates):
             _stop_if_asked(report)
-            indices = stream(seed, "fitted-q", update).integers(buffer.n_offline, size=_BATCH)
+            indices = draws("cpu", seed, "fitted-q", update).integers(buffer.n_offline, _BATCH)
             batch = buffer.gather(indices)
             if update < _STARTING * updates:
                 model.start(batch)
             else:
-                acted = chosen(batch.next_observations) if known is None else known[torch.from_numpy(indices)]
+                acted = chosen(batch.next_observations) if known is None else known[indices]
                 errors.append(model.update(batch, acted))
             progress.update(update + 1)
     starts = np.concatenate(
         [dataset.episodes.start + offset for dataset, offset in zip(data, _offsets(data), strict=True)]
     )
     values, returns = [], []
-    for some in _blocks(starts):
+    for some in torch.split(torch.from_numpy(starts), _BLOCK):
         first = buffer.gather(some)
         values += model.values(first.observations, chosen(first.observations)).tolist()
         returns += first.returns.tolist()
@@ -234,13 +235,9 @@ def _next_actions(
     rows, size_bytes = buffer.n_offline, 4 * buffer.n_offline * buffer.task.action_dim
     if rows > drawn or size_bytes > memory.max_bytes // SHARES:
         return None
-    blocks = [np.arange(first, min(first + _BLOCK, rows)) for first in range(0, rows, _BLOCK)]
+    blocks = torch.split(torch.arange(rows), _BLOCK)
     watcher = watched(blocks, report, "ask the policy", len(blocks), "blocks")
     return torch.cat([chosen(buffer.gather(block).next_observations) for block in watcher])
-
-
-def _blocks(indices: np.ndarray) -> list[np.ndarray]:
-    return np.split(indices, range(_BLOCK, len(indices), _BLOCK))
 
 
 def _spaces(data: Sequence[Dataset], scale: ActionScale) -> Spaces:

@@ -22,8 +22,8 @@ from awaccli.data.buffer import ReplayBuffer
 from awaccli.episode import Episode
 from awaccli.errors import CheckpointError, InterruptedRunError, RunError
 from awaccli.protocols import Batch, Learner, PolicyWeights, Progress, Reporter
-from awaccli.seeding import stream
 from awaccli.stages.compute import Machine, to_arrays, to_tensors
+from awaccli.stages.draws import draws
 from awaccli.stages.health import Health, advice
 from awaccli.stages.remarks import Remarks
 
@@ -106,11 +106,10 @@ class Training:
             self.stop_if_asked(report, scratch)
 
     def _draw(self, purpose: str) -> tuple[Batch, dict[str, torch.Tensor]]:
-        rng = stream(self.seed, purpose, self.updates)
-        batch = self.buffer.sample(rng, self.batch_size, self.offline_ratio, self.success_ratio)
+        source = draws(self.machine.device, self.seed, purpose, self.updates)
+        batch = self.buffer.sample(source, self.batch_size, self.offline_ratio, self.success_ratio)
         shapes = self.learner.noise_shapes(self.batch_size)
-        draws = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
-        return batch, to_tensors(draws, self.machine.device)
+        return batch, {name: source.normal(shape) for name, shape in shapes.items()}
 
     def _log(self, losses: Mapping[str, torch.Tensor]) -> None:
         self.require_sane()
