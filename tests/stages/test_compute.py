@@ -41,7 +41,7 @@ def test_a_library_that_rounds_to_bfloat16_is_not_used(monkeypatch):
 
 @pytest.fixture
 def repeated(chain, stop_after, resume):
-    """Pretrain as usual, and twice in a special way, of which once stopped and resumed; the same bits twice."""
+    """Pretrain as usual, then twice in a special way, once stopped and resumed, to the same bits."""
 
     def repeat(**special):
         plain, execution = chain("plain"), Execution(save_every=2, log_every=1, **special)
