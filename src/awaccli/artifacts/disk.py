@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from awaccli.errors import OutputExistsError, UsageError
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_LOOKS_S = 0.1
+"""A lock that is held for longer is held by a writer, not by somebody who looks whether it is."""
 
 
 def unwritable(folder: Path) -> UsageError:
@@ -31,7 +34,8 @@ def locked(path: Path) -> Iterator[None]:
         OutputExistsError: another process holds it.
         UsageError: the folder cannot be written, or has no locks.
     """
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _lock_of(path)
+    patience_s = time.monotonic() + _LOOKS_S
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -41,6 +45,9 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
+            if time.monotonic() < patience_s:  # perhaps somebody only looks whether it is locked
+                time.sleep(_LOOKS_S / 10)
+                continue
             raise OutputExistsError(
                 f"`{path}` is being written by another process",
                 hint="wait for it, or choose another -o/--output",
@@ -60,6 +67,27 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock beside ``path``."""
+    try:
+        descriptor = os.open(_lock_of(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # nobody made it, or it is not ours to ask
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager

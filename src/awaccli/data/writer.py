@@ -1,4 +1,4 @@
-"""Writing datasets, so that a kill at any moment costs at most the last second of work."""
+"""Writing datasets, so that a kill at any moment costs at most the last seconds of work."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from awaccli.errors import DatasetError
 from awaccli.protocols import SILENT, Reporter
 
 _COMMIT_S = 1.0
+_COMMIT_COSTS = 20
+"""A commit waits until this many times its own duration has passed: it costs 5 % of the time."""
 _COMMIT_BYTES = 32 << 20
 _COMMITS_PER_SYNC = 8
 _SEALED = "sealed.h5"
@@ -37,7 +39,8 @@ class Writer:
     """Appends episodes to a Zarr directory; readers see whole episodes, up to the last commit.
 
     A commit writes every field and replaces the root attributes last. Episodes are committed in groups, of
-    about a second of work; leaving the context, by an exception too, commits what was appended.
+    about a second of work, or of 20 times as long as a commit takes; leaving the context, by an exception
+    too, commits what was appended.
 
     Raises:
         DatasetError: ``path`` holds a dataset and ``resume`` is not set, or it is damaged, or it has
@@ -74,7 +77,7 @@ class Writer:
         self._arrays: ZarrArrays | None = None
         self._pending: list[dict[str, np.ndarray]] = []
         self._pending_steps = self._pending_bytes = 0
-        self._committed_s = time.monotonic()
+        self._next_commit_s = time.monotonic() + _COMMIT_S
         self._synced_ns = time.time_ns()
         if resume and path.is_dir():
             self._drop_leftovers()
@@ -116,7 +119,7 @@ class Writer:
         self._pending.append(columns)
         self._pending_steps += len(episode)
         self._pending_bytes += sum(column.nbytes for column in columns.values())
-        if self._pending_bytes > self._commit_bytes or time.monotonic() - self._committed_s > _COMMIT_S:
+        if self._pending_bytes > self._commit_bytes or time.monotonic() > self._next_commit_s:
             self.flush()
 
     def flush(self) -> None:
@@ -162,6 +165,7 @@ class Writer:
 
     def _commit(self) -> None:
         """Write pending episodes behind the committed ones; an interrupted commit can simply be repeated."""
+        started = time.monotonic()
         if self._arrays is None:
             arrays = ZarrArrays(self._path, self._chunk_bytes)
             arrays.create(self._header.fields)
@@ -176,7 +180,8 @@ class Writer:
             self._sync()
         self._publish(after, clipped=self._header.clipped + clipped)
         self._pending, self._pending_steps, self._pending_bytes = [], 0, 0
-        self._committed_s = time.monotonic()
+        now = time.monotonic()
+        self._next_commit_s = now + max(_COMMIT_S, _COMMIT_COSTS * (now - started))
 
     def _publish(self, commit: Commit, *, clipped: int) -> None:
         assert self._arrays is not None

@@ -197,7 +197,9 @@ def _adapt(environment):
     from awaccli.stages.training import Training
 
     os.fsync = lambda descriptor: None  # it protects from power cuts, which no test makes
-    writer._COMMIT_S = 0.0  # episodes that take milliseconds are committed one by one, as long ones are
+    writer._COMMIT_S = writer._COMMIT_COSTS = (
+        0  # episodes of milliseconds are committed one by one, as long ones are
+    )
     if environment.get("FAULT_SYSTEM") == "two-renames":
         disk._exchange = lambda a, b: False
     if log := environment.get("FAULT_UPDATES"):
