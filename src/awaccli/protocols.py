@@ -61,7 +61,7 @@ class PolicyWeights:
     """All that acting needs, as plain arrays; written to ``policy.safetensors``."""
 
     kind: str
-    """How to act with the arrays: ``gaussian``."""
+    """How to act with the arrays: ``gaussian`` or ``squashed-gaussian``."""
     config: Mapping[str, object]
     """Small facts of the kind, JSON values only: ``activation``, ``mean`` (tanh or linear), ``layers``."""
     arrays: Mapping[str, np.ndarray]

@@ -46,6 +46,18 @@ def test_every_stage_resumes_to_the_same_id_from_any_look_at_the_signal(chain, r
     assert stopped > 20
 
 
+def test_the_time_of_a_run_goes_on_where_it_was_stopped(chain, stop_after, resume):
+    one = chain("timed", execution=Execution(save_every=1, log_every=1))
+    data = one.rollout(one.collect())
+    with pytest.raises(InterruptedRunError):
+        one.pretrain(data, report=stop_after(6))
+    found = one.pretrain(data, existing=resume)
+    times = [row["wall_s"] for row in read_metrics(found.path / "metrics.jsonl")]
+    assert len(times) == found.content.updates
+    assert times == sorted(times)
+    assert found.manifest.run.wall_s >= times[-1]
+
+
 def test_the_online_loop_counts_steps_and_updates_and_keeps_every_episode(reference):
     start = reference.pretrain(reference.rollout(reference.collect()))
     end = reference.finetune(start)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from awaccli.config.settings import AwacSettings, Execution
+from awaccli.errors import InterruptedRunError
 from awaccli.protocols import _Silent
 from awaccli.stages.pretrain import pretrain
 from awaccli.stages.remarks import Remarks
@@ -12,7 +13,10 @@ from awaccli.stages.remarks import Remarks
 
 class Heard(_Silent):
     def __init__(self):
-        self.warnings = []
+        self.warnings, self.shown = [], {}
+
+    def update(self, done, **shown):
+        self.shown = shown
 
     def warn(self, message):
         self.warnings.append(message)
@@ -66,6 +70,13 @@ def test_critics_on_their_way_are_remarked_with_the_time_they_take():
     assert remarks_on(line(1000 * i, critics=0.3, phase="online") for i in range(1, 9)) == []
 
 
+def test_a_sign_is_told_by_its_name_not_by_its_words():
+    worse = [line(1000 * i, critics=0.3 if i < 6 else 0.2) for i in range(1, 12)]
+    assert len(remarks_on(worse)) == 1
+    both = [line(500 * i, ess=0.99 if i < 6 else 0.005) for i in range(1, 12)]
+    assert len(remarks_on(both)) == 2
+
+
 def test_a_fall_at_the_switch_is_remarked_where_it_is_no_chance():
     (found,) = remarks_on([evaluation(0, 30), evaluation(5000, 25), evaluation(9000, 8)])
     assert "from 75% to 20%" in found
@@ -85,3 +96,18 @@ def test_a_training_says_what_its_log_shows(chain):
     heard = Heard()
     pretrain([data], cloning.settings, cloning.path("x", "ckpt"), execution=cloning.execution, report=heard)
     assert [warning for warning in heard.warnings if "behaviour cloning" in warning]
+
+
+def test_a_training_shows_its_evaluations_so_far(chain, stop_after, resume):
+    heard, watched = (
+        Heard(),
+        chain("watched", execution=Execution(log_every=2, eval_every=4, eval_episodes=2)),
+    )
+    data = watched.rollout(watched.collect())
+    with pytest.raises(InterruptedRunError):
+        watched.pretrain(data, report=stop_after(8))
+    pretrained = watched.pretrain(data, existing=resume, report=heard)
+    assert len(heard.shown["eval/success_final"]) == 2  # one of them before the interrupt
+    assert {"q/mean", "weights/ess"} <= heard.shown.keys()
+    watched.finetune(pretrained, report=heard)
+    assert 0 <= heard.shown["online/success"] <= 1

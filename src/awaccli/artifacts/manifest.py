@@ -202,15 +202,19 @@ class Clock:
     """Started with a run, to describe it when it commits."""
 
     def __init__(self, execution: Execution, *, precision: str = "float32", mode: str = "eager") -> None:
-        self._execution = execution
+        self.execution = execution
         self._precision, self._mode = precision, mode
         self._started = dt.datetime.now(dt.UTC)
         self._tick = time.monotonic()
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the run started."""
+        """Seconds since the run started, without those between a stop and its resumption."""
         return time.monotonic() - self._tick
+
+    def resume(self, elapsed_s: float) -> None:
+        """Go on with a run that had taken so many seconds when it was stopped."""
+        self._tick -= elapsed_s
 
     def run(self, target: Path, inputs: Mapping[str, Path]) -> Run:
         """Describe the run that made ``target`` from ``inputs`` (paths by artifact id)."""
@@ -219,7 +223,7 @@ class Clock:
             wall_s=round(self.elapsed_s, 3),
             versions=dict(versions()),
             platform=f"{platform.system()}-{platform.machine()}",
-            execution=self._execution.model_dump(mode="json"),
+            execution=self.execution.model_dump(mode="json"),
             precision=self._precision,
             mode=self._mode,
             paths={key: _relative(path, target.parent) for key, path in inputs.items()},

@@ -24,10 +24,13 @@ from awaccli.cli.evaluate import evaluate
 from awaccli.cli.finetune import finetune
 from awaccli.cli.info import info
 from awaccli.cli.lineage import lineage
+from awaccli.cli.log_export import log_export
+from awaccli.cli.plot import plot
 from awaccli.cli.pretrain import pretrain
 from awaccli.cli.rebuild import rebuild
 from awaccli.cli.tasks import tasks
 from awaccli.cli.verify import verify
+from awaccli.cli.watch import watch
 from awaccli.errors import AwacError, InterruptedRunError, RunError, exit_code_of, exit_code_table
 
 _KEPT = "what was committed is safe; "
@@ -71,6 +74,9 @@ app.command("rebuild")(rebuild)
 app.command("verify")(verify)
 app.command("diff")(diff)
 app.command("compare")(compare)
+app.command("plot")(plot)
+app.command("watch")(watch)
+app.command("log-export")(log_export)
 app.command("tasks")(tasks)
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")

@@ -15,18 +15,13 @@ from typing import Any
 
 from awaccli.errors import AwacError, InterruptedRunError
 from awaccli.protocols import Progress
+from awaccli.reports.live import details, duration, rate
 
 LOG = logging.getLogger("awaccli")
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 """Characters that are no text, with what is shown instead; tab and newline are text."""
 _PLAIN_INTERVAL_S = 10.0
 _VERBOSE_INTERVAL_S = 1.0
-_SHOWN = {
-    "success": "success {:.0%}",
-    "loss/policy": "policy loss {:.2f}",
-    "q/mean": "Q {:.1f}",
-    "weights/ess": "ESS {:.2f}",
-}
 
 
 def emit(text: str) -> None:
@@ -40,8 +35,12 @@ def emit(text: str) -> None:
 
 
 def _shown(text: str, stream: Any) -> str:
+    return printable(text) if stream.isatty() else text
+
+
+def printable(text: str) -> str:
     """Return ``text`` as a terminal may have it: names in files of strangers can hold its commands."""
-    return text.translate(_CONTROLS) if stream.isatty() else text
+    return text.translate(_CONTROLS)
 
 
 def abandon_stdout() -> None:
@@ -158,59 +157,17 @@ class _PlainProgress:
         self._started = self._said = time.monotonic()
         self._first: int | None = None
 
-    def update(self, done: int, **shown: float) -> None:
+    def update(self, done: int, **shown: float | Sequence[float]) -> None:
         now = time.monotonic()
         if self._first is None:
             self._first = done
         if now - self._said < self._reporter.interval_s:
             return
         self._said = now
-        rate = (done - self._first) / (now - self._started)
-        left = (self._total - done) / rate if rate else float("inf")
-        details = [f"{rate:.0f}/s", f"{_duration(left)} left", *_details(shown)]
-        self._reporter.note(f"{self._title}: {done}/{self._total} {self._unit}, {', '.join(details)}")
-
-
-class RichReporter(PlainReporter):
-    """Progress as a live bar: for people at a terminal."""
-
-    @contextmanager
-    def phase(self, title: str, total: int, unit: str) -> Iterator[Progress]:
-        """Open a long loop."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        console = Console(stderr=True, markup=False, highlight=False)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}", markup=False),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[details]}", markup=False),
-        )
-        with self._signals.noted(), RichProgress(*columns, console=console, transient=True) as progress:
-            yield _RichProgress(progress, progress.add_task(title, total=total, unit=unit, details=""))
-
-
-class _RichProgress:
-    def __init__(self, progress: Any, task: Any) -> None:
-        self._progress, self._task = progress, task
-
-    def update(self, done: int, **shown: float) -> None:
-        self._progress.update(self._task, completed=done, details="  ".join(_details(shown)))
-
-
-def _details(shown: Mapping[str, float]) -> list[str]:
-    return [text.format(shown[name]) for name, text in _SHOWN.items() if name in shown]
-
-
-def _duration(seconds: float) -> str:
-    if seconds == float("inf"):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        speed = (done - self._first) / (now - self._started)
+        left = (self._total - done) / speed if speed else None
+        words = [rate(speed), f"{duration(left)} left", *details(shown)]
+        self._reporter.note(f"{self._title}: {done}/{self._total} {self._unit}, {', '.join(words)}")
 
 
 def reporter(*, quiet: bool, verbose: bool, time_limit_s: float | None = None) -> PlainReporter:
@@ -219,5 +176,8 @@ def reporter(*, quiet: bool, verbose: bool, time_limit_s: float | None = None) -
         LOG.addHandler(logging.StreamHandler(sys.stderr))
         LOG.setLevel(logging.DEBUG)
     signals = Signals(time_limit_s)
-    kind = RichReporter if sys.stderr.isatty() and not quiet else PlainReporter
-    return kind(signals, quiet=quiet, verbose=verbose)
+    if quiet or not sys.stderr.isatty():
+        return PlainReporter(signals, quiet=quiet, verbose=verbose)
+    from awaccli.cli.live import RichReporter
+
+    return RichReporter(signals, verbose=verbose)

@@ -10,7 +10,8 @@ import typer
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
 from awaccli.cli.makers import CHECKPOINT, DATASET, announce, existing, fetch_whole, output_path, plan
-from awaccli.config.resolve import default_preset, load_preset, resolve
+from awaccli.config.algorithms import default_layers, flags_of, section_of
+from awaccli.config.resolve import resolve
 from awaccli.config.settings import FinetuneSettings
 
 
@@ -30,6 +31,9 @@ def finetune(
     ] = [],  # noqa: B006 - typer's way
     save_online: Annotated[
         Path | None, typer.Option("--save-online", help="Online episodes [default: <stem>-online.zarr].")
+    ] = None,
+    algo: Annotated[
+        str | None, typer.Option("--algo", help="Algorithm that goes on [default: the checkpoint's].")
     ] = None,
     env_steps: Annotated[int | None, opt.setting(FinetuneSettings, "env_steps", "--env-steps")] = None,
     updates: Annotated[int | None, opt.setting(FinetuneSettings, "updates", "--updates")] = None,
@@ -56,6 +60,7 @@ def finetune(
     eval_every: opt.EvalEvery = 0,
     eval_episodes: opt.EvalEpisodes = 20,
     save_every: opt.SaveEvery = 0,
+    log: opt.Log = None,
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -87,12 +92,13 @@ def finetune(
     limit = opt.memory_bytes(max_memory)
     found = find_training_data(start, given, data_dir=data_dir, added=added, max_memory=limit)
     first = found.all[0].task
-    standard = default_preset(first.reward_kind)
-    algo = start.content.algo
+    algo = algo or start.content.algo
+    section_of(algo)
+    section = start.content.section
     settings = resolve(
         inherited=[
-            (f"default preset {standard}", load_preset(standard)),
-            ("the checkpoint", {algo: start.settings().model_dump(mode="json")[algo]}),
+            *default_layers(algo, first.reward_kind),
+            ("the checkpoint", {section: start.settings().model_dump(mode="json")[section]}),
         ],
         preset=preset,
         file=config,
@@ -104,9 +110,7 @@ def finetune(
             "finetune.utd": utd,
             "finetune.warmup_steps": warmup_steps,
             "finetune.offline_ratio": offline_ratio,
-            "awac.lam": lam,
-            "awac.discount": discount,
-            "awac.n_step": n_step,
+            **flags_of(algo, lam=lam, discount=discount, n_step=n_step),
         },
     ).settings
     out = output_path(output, CHECKPOINT, f"{first.spec.name}-finetuned.ckpt")
@@ -121,6 +125,7 @@ def finetune(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
         save_every=save_every,
+        log=log,
         trust_env=trust_env,
         max_memory=max_memory,
     )
@@ -128,7 +133,9 @@ def finetune(
 
     online = output_path(save_online or stage.default_online_path(out), DATASET, "")
     if dry_run:
-        recipe = stage.planned(start, found, settings, out, online, seed=seed, execution=run, existing=when)
+        recipe = stage.planned(
+            start, found, settings, out, online, algo=algo, seed=seed, execution=run, existing=when
+        )
         others = [online] if settings.finetune.env_steps else []
         plan(recipe, out, when, stage.cost(settings.finetune), as_json=as_json, others=others)
         return
@@ -137,6 +144,7 @@ def finetune(
         found,
         settings,
         out,
+        algo=algo,
         online_out=online,
         seed=seed,
         execution=run,

@@ -60,6 +60,9 @@ Compiled = Annotated[
 EvalEvery = Annotated[int, setting(Execution, "eval_every", "--eval-every")]
 EvalEpisodes = Annotated[int, setting(Execution, "eval_episodes", "--eval-episodes")]
 SaveEvery = Annotated[int, setting(Execution, "save_every", "--save-every")]
+Log = Annotated[
+    str | None, typer.Option("--log", help="Log for another tool too: tensorboard, in <stem>-tensorboard.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output, in one step, at the end.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run, or start one.")]
 IfChanged = Annotated[
@@ -136,6 +139,7 @@ def execution(
     compilation: str = "auto",
     trust_env: bool = False,
     max_memory: str | None = None,
+    log: str | None = None,
     **monitoring: int,
 ) -> Execution:
     """Return how to run, with `auto` counted as the cores that this process may use.
@@ -152,6 +156,7 @@ def execution(
             precision=choice("--precision", precision, get_args(Precision)),
             compilation=choice("--compile", compilation, get_args(Compilation)),
             trust_env=trust_env,
+            log=choice("--log", log, ("tensorboard",)),
             max_memory_bytes=memory_bytes(max_memory) or 0,
             cache=str(cache_folder() / "rows"),
             episode_timeout_s=seconds(episode_timeout, "--episode-timeout"),

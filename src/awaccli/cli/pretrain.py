@@ -10,10 +10,9 @@ import typer
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
 from awaccli.cli.makers import CHECKPOINT, announce, existing, open_all, output_path, plan
-from awaccli.config.resolve import default_preset, load_preset, resolve
+from awaccli.config.algorithms import ALGORITHMS, default_layers, flags_of, section_of
+from awaccli.config.resolve import resolve
 from awaccli.config.settings import PretrainSettings
-
-ALGORITHMS = ("awac", "bc")
 
 
 def pretrain(
@@ -43,6 +42,7 @@ def pretrain(
     eval_every: opt.EvalEvery = 0,
     eval_episodes: opt.EvalEpisodes = 20,
     save_every: opt.SaveEvery = 0,
+    log: opt.Log = None,
     overwrite: opt.Overwrite = False,
     resume: opt.Resume = False,
     if_changed: opt.IfChanged = False,
@@ -63,25 +63,22 @@ def pretrain(
     """
     report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     opt.refuse_temperature(temperature)
-    opt.choice("--algo", algo, ALGORITHMS)
+    section_of(algo)
     watcher = None if dry_run else report
     datasets = open_all(opt.paths(data, "dataset"), watcher, max_memory=max_memory)
     held = (
         open_all([opt.one_path(held_out, "dataset")], report, max_memory=max_memory)[0] if held_out else None
     )
-    standard = default_preset(datasets[0].task.reward_kind)
     section = "bc" if algo == "bc" else "pretrain"
     settings = resolve(
-        inherited=[(f"default preset {standard}", load_preset(standard))],
+        inherited=default_layers(algo, datasets[0].task.reward_kind),
         preset=preset,
         file=config,
         assignments=assign,
         flags={
             f"{section}.updates": updates,
             f"{section}.batch_size": batch_size,
-            "awac.lam": lam,
-            "awac.discount": discount,
-            "awac.n_step": n_step,
+            **flags_of(algo, lam=lam, discount=discount, n_step=n_step),
         },
     ).settings
     ending = "-bc.ckpt" if algo == "bc" else "-pretrained.ckpt"
@@ -97,6 +94,7 @@ def pretrain(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
         save_every=save_every,
+        log=log,
         trust_env=trust_env,
         max_memory=max_memory,
     )

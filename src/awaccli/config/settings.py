@@ -5,10 +5,31 @@ A setting's help text, bounds and default live here once; flags and documentatio
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from awaccli.config.baselines import (
+    AbmSettings,
+    AwrSettings,
+    BcqSettings,
+    BearSettings,
+    BracSettings,
+    CqlSettings,
+    IqlSettings,
+    MpoSettings,
+    RlpdSettings,
+    SacSettings,
+    Td3BcSettings,
+)
+from awaccli.config.section import (
+    JsonFloat,
+    NetworkSettings,
+    OptimiserSettings,
+    Section,
+    Share,
+    none_word,
+)
 
 Actions = Literal["mean", "sample"]
 SimState = Literal["none", "init", "full"]
@@ -17,68 +38,7 @@ Precision = Literal["float32", "bf16"]
 Compilation = Literal["auto", "always", "never"]
 
 
-def _number(value: object) -> object:
-    """Read `inf` from TOML, JSON and flags alike."""
-    return math.inf if value in ("inf", "infinity") else value
-
-
-JsonFloat = Annotated[
-    float,
-    BeforeValidator(_number),
-    PlainSerializer(lambda value: value if math.isfinite(value) else "inf", when_used="json"),
-]
-"""A float that survives JSON when infinite."""
-
-
-def _none(value: object) -> object:
-    """Read `none` as None: TOML has no other word for it."""
-    return None if value == "none" else value
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
-
-
-class NetworkSettings(_Section):
-    """Shapes of the policy and the critics."""
-
-    policy_hidden: Hidden = Field(default=(256, 256), description="hidden units of the policy, per layer")
-    critic_hidden: Hidden = Field(default=(256, 256), description="hidden units of each critic, per layer")
-    layer_norm: bool = Field(default=False, description="LayerNorm after each hidden layer of the critics")
-    mean: Literal["tanh", "linear"] = Field(default="tanh", description="how the policy's mean is bounded")
-    initial_std: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="standard deviation of the policy at the start (action box is 2 wide)",
-    )
-    min_log_std: float = Field(default=-6.0, description="lower bound of the policy's log standard deviation")
-    normalize_observations: bool = Field(
-        default=False, description="standardise observations by the offline data's statistics, clipped at 5"
-    )
-
-    @model_validator(mode="after")
-    def _std_is_reachable(self) -> Self:
-        if self.min_log_std >= math.log(self.initial_std):
-            raise ValueError("initial_std must lie above exp(min_log_std)")
-        return self
-
-
-class OptimiserSettings(_Section):
-    """Adam, for the policy and the critics."""
-
-    policy_lr: float = Field(default=3e-4, gt=0, description="learning rate of the policy")
-    critic_lr: float = Field(default=3e-4, gt=0, description="learning rate of the critics")
-    weight_decay: float = Field(
-        default=1e-4, ge=0, description="L2 on the policy's weights, never on its log std"
-    )
-
-
-class BcSettings(_Section):
+class BcSettings(Section):
     """Behaviour cloning by maximum likelihood."""
 
     updates: int = Field(default=5_000, ge=0, description="gradient updates of behaviour cloning")
@@ -90,7 +50,7 @@ class BcSettings(_Section):
     optimiser: OptimiserSettings = Field(default=OptimiserSettings(policy_lr=1e-3))
 
 
-class AwacSettings(_Section):
+class AwacSettings(Section):
     """Advantage-weighted actor-critic."""
 
     network: NetworkSettings = NetworkSettings()
@@ -100,7 +60,7 @@ class AwacSettings(_Section):
     )
     weights: WeightForm = Field(default="softmax", description="form of the advantage weights")
     max_weight: float = Field(default=100.0, gt=0, description="largest weight of the `exp` form")
-    advantage_cap: Annotated[float | None, BeforeValidator(_none)] = Field(
+    advantage_cap: Annotated[float | None, BeforeValidator(none_word)] = Field(
         default=0.5, description="advantages above this count as this; none: no cap"
     )
     normalize_advantage: bool = Field(
@@ -126,14 +86,17 @@ class AwacSettings(_Section):
     )
 
 
-class PretrainSettings(_Section):
+class PretrainSettings(Section):
     """Offline stage."""
 
     updates: int = Field(default=25_000, ge=0, description="gradient updates on the offline data")
     batch_size: int = Field(default=1024, ge=1, description="transitions per offline update")
+    success_ratio: Share = Field(
+        default=0.0, description="share of each batch drawn from episodes that end in success"
+    )
 
 
-class FinetuneSettings(_Section):
+class FinetuneSettings(Section):
     """Online stage."""
 
     env_steps: int = Field(default=100_000, ge=0, description="environment steps to take")
@@ -142,7 +105,7 @@ class FinetuneSettings(_Section):
     updates: int | None = Field(
         default=None, ge=0, description="updates in all, where there are no environment steps to count by"
     )
-    offline_ratio: Annotated[Share | None, BeforeValidator(_none)] = Field(
+    offline_ratio: Annotated[Share | None, BeforeValidator(none_word)] = Field(
         default=None, description="share of offline rows in a batch; none: uniform over all data"
     )
     success_ratio: Share = Field(
@@ -154,7 +117,7 @@ class FinetuneSettings(_Section):
     capacity: int = Field(default=1_000_000, ge=1, description="online transitions kept")
 
 
-class CollectSettings(_Section):
+class CollectSettings(Section):
     """Recording episodes with a policy."""
 
     episodes: int = Field(default=25, ge=1, description="episodes to keep")
@@ -180,7 +143,7 @@ class CollectSettings(_Section):
     )
 
 
-class RolloutSettings(_Section):
+class RolloutSettings(Section):
     """Rolling out behaviour cloning."""
 
     episodes: int = Field(default=500, ge=1, description="trajectories to roll out")
@@ -196,18 +159,29 @@ class RolloutSettings(_Section):
     )
 
 
-class EvaluateSettings(_Section):
+class EvaluateSettings(Section):
     """Measuring a policy."""
 
     episodes: int = Field(default=100, ge=1, description="episodes to evaluate")
     actions: Actions = Field(default="mean", description="act by the mean or by samples of the policy")
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole tree; each command uses the sections it needs."""
 
     bc: BcSettings = BcSettings()
     awac: AwacSettings = AwacSettings()
+    sac: SacSettings = SacSettings()
+    brac: BracSettings = BracSettings()
+    bear: BearSettings = BearSettings()
+    bcq: BcqSettings = BcqSettings()
+    td3bc: Td3BcSettings = Td3BcSettings()
+    rlpd: RlpdSettings = RlpdSettings()
+    cql: CqlSettings = CqlSettings()
+    iql: IqlSettings = IqlSettings()
+    awr: AwrSettings = AwrSettings()
+    mpo: MpoSettings = MpoSettings()
+    abm: AbmSettings = AbmSettings()
     pretrain: PretrainSettings = PretrainSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     collect: CollectSettings = CollectSettings()
@@ -245,5 +219,8 @@ class Execution(BaseModel):
     eval_episodes: int = Field(default=20, ge=1, description="episodes of each evaluation during training")
     save_every: int = Field(
         default=0, ge=0, description="updates between resumable snapshots; 0: so often that they cost 1 %"
+    )
+    log: Literal["tensorboard"] | None = Field(
+        default=None, description="also write the metrics for: tensorboard, into <stem>-tensorboard"
     )
     log_every: int = Field(default=500, ge=1, description="updates between lines of metrics.jsonl")

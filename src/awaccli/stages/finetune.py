@@ -16,8 +16,10 @@ from awaccli.artifacts.checkpoint import (
     write_checkpoint,
 )
 from awaccli.artifacts.commit import Existing, Target, check_free, claimed
+from awaccli.artifacts.event_file import log_as_asked
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
+from awaccli.config.algorithms import section_of, with_fields
 from awaccli.config.settings import Execution, FinetuneSettings, Settings
 from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.buffer import common_task
@@ -28,7 +30,13 @@ from awaccli.errors import DatasetError, UsageError
 from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import memory_of, prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
-from awaccli.stages.learners import build_buffer, build_learner, load_learner, used_settings
+from awaccli.stages.learners import (
+    build_buffer,
+    build_learner,
+    load_learner,
+    require_successes,
+    used_settings,
+)
 from awaccli.stages.online import OnlineRounds
 from awaccli.stages.recording import Parents
 from awaccli.stages.remarks import Remarks
@@ -59,6 +67,7 @@ def finetune(
     settings: Settings,
     out: Path,
     *,
+    algo: str | None = None,
     online_out: Path | None = None,
     seed: int = 0,
     execution: Execution | None = None,
@@ -68,10 +77,12 @@ def finetune(
     """Continue ``checkpoint`` online; commit the new experience, then the new checkpoint at ``out``.
 
     Args:
-        checkpoint: where to start; its algorithm goes on.
+        checkpoint: where to start.
         data: offline datasets, and earlier online ones that go into the ring.
         settings: ``finetune`` and the algorithm's own.
         out: the checkpoint to make.
+        algo: who goes on (default: the checkpoint's own algorithm); another starts from the networks that
+            both have.
         online_out: the dataset of online episodes (default ``<stem>-online.zarr``).
         seed: of all streams.
         execution: how to run.
@@ -83,7 +94,7 @@ def finetune(
     """
     execution = execution or Execution()
     online_out = online_out or default_online_path(out)
-    recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
+    recipe = finetune_recipe(checkpoint, data, settings, algo=algo, seed=seed)
     _require_trusted_task(data, settings, execution)
     known = ancestors_of([checkpoint.manifest, *(dataset.sealed() for dataset in data.all)])
     with claimed(out, recipe, existing, ancestors=known) as target:
@@ -92,8 +103,9 @@ def finetune(
         if settings.finetune.env_steps:
             _check_online(out, online_out, recipe, existing)
         training = _make_training(
-            checkpoint, data, settings, target, seed=seed, execution=execution, report=report
+            checkpoint, data, settings, target, recipe=recipe, execution=execution, report=report
         )
+        log_as_asked(training.metrics, training.clock, out, recipe.settings, report)
         gained = []
         facts = common_task(data.all)
         with PeriodicEvaluation(facts, target.scratch, execution, seed=seed, report=report) as evaluation:
@@ -109,11 +121,13 @@ def finetune(
     return open_checkpoint(out)
 
 
-def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settings, *, seed: int) -> Recipe:
+def finetune_recipe(
+    checkpoint: Checkpoint, data: TrainingData, settings: Settings, *, algo: str | None = None, seed: int
+) -> Recipe:
     """Return what ``finetune`` would make, without making it.
 
     Raises:
-        DatasetError: a dataset's sizes do not fit the checkpoint.
+        DatasetError: a dataset's sizes do not fit the checkpoint, or none has the successes asked for.
         UsageError: neither environment steps nor updates are asked for.
     """
     content = checkpoint.content
@@ -125,11 +139,13 @@ def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settin
                 f"`{checkpoint.path}` was trained with {getattr(content, name)}",
                 hint="give data of the checkpoint's task, recorded with the same --obs-keys",
             )
-    if content.algo == "bc":
+    algo = algo or content.algo
+    if algo == "bc":
         raise UsageError(
             f"`{checkpoint.path}` is a behaviour clone: it has no critic to go on with",
-            hint="pretrain on its rollouts first: awac pretrain --data ROLLOUTS",
+            hint="pretrain on its rollouts first: awac pretrain --data ROLLOUTS; or take another --algo",
         )
+    require_successes(data.all, settings.finetune.success_ratio, "finetune.success_ratio")
     if bool(settings.finetune.env_steps) == bool(settings.finetune.updates):
         raise UsageError(
             "finetune counts by --env-steps, or by --updates with --env-steps 0",
@@ -140,7 +156,7 @@ def finetune_recipe(checkpoint: Checkpoint, data: TrainingData, settings: Settin
     return Recipe(
         stage="finetune",
         version=STAGE_VERSIONS["finetune"],
-        settings=used_settings(content.algo, settings, "finetune"),
+        settings=used_settings(algo, settings, "finetune"),
         seed=seed,
         inputs=(checkpoint.manifest.reference("checkpoint"), *datasets),
     )
@@ -169,12 +185,13 @@ def planned(
     out: Path,
     online_out: Path,
     *,
+    algo: str,
     seed: int,
     execution: Execution,
     existing: Existing,
 ) -> Recipe:
     """Return the recipe of a run, having checked its environment and where its episodes go; for dry runs."""
-    recipe = finetune_recipe(checkpoint, data, settings, seed=seed)
+    recipe = finetune_recipe(checkpoint, data, settings, algo=algo, seed=seed)
     _require_trusted_task(data, settings, execution)
     if settings.finetune.env_steps:
         describe(common_task(data.all).spec)
@@ -207,15 +224,15 @@ def _make_training(
     settings: Settings,
     target: Target,
     *,
-    seed: int,
+    recipe: Recipe,
     execution: Execution,
     report: Reporter,
 ) -> Training:
     """Return the run as its files say it stands: at the checkpoint, or at its last snapshot."""
-    algo, plan = checkpoint.content.algo, settings.finetune
+    algo, plan, seed = recipe.settings["algo"], settings.finetune, recipe.seed
     machine = prepare(execution, rows=cost(plan)["updates"] * plan.batch_size)
     device = machine.device
-    online_settings = _offline_start_over(settings, checkpoint.content.updates)
+    online_settings = _offline_start_over(settings, algo, checkpoint.content.updates)
     learner = build_learner(
         algo, online_settings, data.offline, seed=seed, device=device, compiled=machine.compiled
     )
@@ -230,7 +247,7 @@ def _make_training(
     for dataset in data.online:
         buffer.extend(list(dataset))
     training = Training(
-        learner=load_learner(checkpoint, learner, device),
+        learner=load_learner(checkpoint, learner, algo, device),
         buffer=buffer,
         phase="online",
         seed=seed,
@@ -241,7 +258,11 @@ def _make_training(
         machine=machine,
         metrics=MetricsLog(target.payload / METRICS),
         clock=Clock(execution, precision=machine.precision, mode=machine.mode),
-        remarks=Remarks(online_settings.awac, report, env_steps=checkpoint.content.env_steps),
+        remarks=(
+            Remarks(online_settings.awac, report, env_steps=checkpoint.content.env_steps)
+            if algo == "awac"
+            else None
+        ),
         updates=checkpoint.content.updates,
         env_steps=checkpoint.content.env_steps,
     )
@@ -249,10 +270,11 @@ def _make_training(
     return training
 
 
-def _offline_start_over(settings: Settings, updates: int) -> Settings:
+def _offline_start_over(settings: Settings, algo: str, updates: int) -> Settings:
     """The first offline updates are over, even where fewer were made than they would have been."""
-    begun = {name: min(getattr(settings.awac, name), updates) for name in ("bc_updates", "return_updates")}
-    return settings.model_copy(update={"awac": settings.awac.model_copy(update=begun)})
+    section = getattr(settings, section_of(algo))
+    begun = {name: min(getattr(section, name, 0), updates) for name in ("bc_updates", "return_updates")}
+    return with_fields(settings, algo, begun)
 
 
 def _parents(checkpoint: Checkpoint, data: TrainingData) -> Parents:
@@ -290,7 +312,7 @@ def _commit(
         policy=training.policy(),
         trainer=training.tensors(),
         content=CheckpointContent(
-            algo=checkpoint.content.algo,
+            algo=recipe.settings["algo"],
             settings=recipe.settings,
             updates=training.updates,
             env_steps=training.env_steps,

@@ -31,6 +31,9 @@ from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.recording import Parents
 from awaccli.stages.training import Training
 
+_RECENT = 20
+"""Episodes whose success is shown while a run goes on."""
+
 
 @dataclass(slots=True)
 class Log:
@@ -93,7 +96,7 @@ class OnlineRounds:
             with report.phase("fine-tune", self.plan.env_steps, "steps") as progress:
                 while True:
                     self.training.update_to(self.updates_due, self.target.scratch, evaluation, report)
-                    progress.update(self.steps, **self.training.shown)
+                    progress.update(self.steps, **self.training.shown, **self._recent_success(log))
                     if self.steps >= self.plan.env_steps:
                         break
                     self._learn_from(self._next_round(log, report))
@@ -101,6 +104,11 @@ class OnlineRounds:
                 commit_dataset(
                     self.log_target, log.writer, recipe=recipe, parents=parents, clock=self.training.clock
                 )
+
+    def _recent_success(self, log: Log) -> dict[str, float]:
+        """Return the share of the latest episodes that ended in success, for a progress display."""
+        recent = log.episodes[max(0, self.learned - _RECENT) : self.learned]
+        return {"online/success": sum(bool(e.success[-1]) for e in recent) / len(recent)} if recent else {}
 
     @contextmanager
     def _open_log(self) -> Iterator[Log]:

@@ -14,6 +14,7 @@ from awaccli.artifacts.checkpoint import (
     write_checkpoint,
 )
 from awaccli.artifacts.commit import Existing, Target, claimed
+from awaccli.artifacts.event_file import log_as_asked
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.settings import Execution, Settings
@@ -25,7 +26,7 @@ from awaccli.protocols import SILENT, Reporter
 from awaccli.stages.compute import memory_of, prepare
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.held_out import HeldOut, require_held_out
-from awaccli.stages.learners import build_buffer, build_learner, used_settings
+from awaccli.stages.learners import build_buffer, build_learner, require_successes, used_settings
 from awaccli.stages.remarks import Remarks
 from awaccli.stages.training import Training
 
@@ -33,6 +34,7 @@ _HOLD_OUT = (
     "no simulator for this task, so no rollout tells how good the policy gets: "
     "keep episodes back with `awac data split`, and give them with --held-out"
 )
+_NO_UPDATES = "{algo} makes no offline updates: the checkpoint holds what `awac finetune` starts from"
 
 
 def pretrain(
@@ -53,7 +55,7 @@ def pretrain(
         data: datasets of one task.
         settings: of the algorithm and of the stage.
         out: a ``.ckpt`` folder.
-        algo: ``awac`` or ``bc``.
+        algo: its name, see ``config.algorithms``.
         seed: of all streams.
         execution: how to run; changes nothing of what comes out.
         existing: what to do about an output that is there.
@@ -86,8 +88,14 @@ def pretrain(
 
 
 def pretrain_recipe(data: Sequence[Dataset], settings: Settings, *, algo: str, seed: int) -> Recipe:
-    """Return what ``pretrain`` would make, without making it."""
+    """Return what ``pretrain`` would make, without making it.
+
+    Raises:
+        DatasetError: the datasets do not fit each other, or lack the successes that are asked for.
+    """
     common_task(data)
+    if algo != "bc":
+        require_successes(data, settings.pretrain.success_ratio, "pretrain.success_ratio")
     sections = () if algo == "bc" else ("pretrain",)
     return Recipe(
         stage="pretrain",
@@ -131,16 +139,19 @@ def _train(
         seed=recipe.seed,
         batch_size=schedule.batch_size,
         offline_ratio=None,
-        success_ratio=0.0,
+        success_ratio=0.0 if algo == "bc" else settings.pretrain.success_ratio,
         execution=execution,
         machine=machine,
         metrics=MetricsLog(target.payload / METRICS),
         clock=Clock(execution, precision=machine.precision, mode=machine.mode),
-        remarks=Remarks(settings.awac, report),
+        remarks=Remarks(settings.awac, report) if algo == "awac" else None,
     )
     training.restore(target.scratch)
+    log_as_asked(training.metrics, training.clock, target.path, recipe.settings, report)
     facts = common_task(data)
-    if facts.spec.env_id is None and held_out is None:
+    if not schedule.updates:
+        report.note(_NO_UPDATES.format(algo=algo))
+    elif facts.spec.env_id is None and held_out is None:
         report.note(_HOLD_OUT)
     measured = None
     if held_out is not None:

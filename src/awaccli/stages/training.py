@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from awaccli.stages.evaluate import PeriodicEvaluation
 
 SNAPSHOT = "snapshot.safetensors"
+_SUCCESS = "eval/success_final"
 _SAVE_COSTS = 100
 """A snapshot is taken once this many times its own duration has passed: it costs 1 % of the time."""
 _SAVE_S = 2.0
@@ -58,8 +59,8 @@ class Training:
     """Gradient updates in all, those of earlier stages included."""
     env_steps: int = 0
     """Environment steps in all, those of earlier stages included."""
-    shown: dict[str, float] = field(default_factory=dict)
-    """The latest diagnostics, for a progress display."""
+    shown: dict[str, float | list[float]] = field(default_factory=dict)
+    """For a progress display: the latest diagnostics, and the success of all evaluations so far."""
     health: Health = field(default_factory=Health)
     remarks: Remarks | None = None
     """Who puts the log into words, if anybody listens."""
@@ -115,7 +116,7 @@ class Training:
         self.require_sane()
         values = {name: float(value) for name, value in losses.items()}
         found = self.learner.diagnose(*self._draw("diagnose"))
-        self.shown = values | {name: value for name, value in found.items() if isinstance(value, float)}
+        self.shown.update(values | {name: value for name, value in found.items() if isinstance(value, float)})
         self.write(values | found)
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -125,6 +126,8 @@ class Training:
         robot = {"robot_min": round(self.env_steps * step_s / 60, 3)} if step_s else {}
         line = counters | robot | {"wall_s": round(self.clock.elapsed_s, 3)} | dict(row)
         self.metrics.write(line)
+        if _SUCCESS in line:
+            self.shown[_SUCCESS] = self.metrics.numbers(_SUCCESS)
         if self.remarks:
             self.remarks.read(line)
 
@@ -183,7 +186,7 @@ class Training:
     def save(self, scratch: Path) -> None:
         """Write a snapshot that ``restore`` continues from."""
         started = time.monotonic()
-        facts = {"updates": self.updates, "env_steps": self.env_steps}
+        facts = {"updates": self.updates, "env_steps": self.env_steps, "wall_s": self.clock.elapsed_s}
         write_arrays(scratch / SNAPSHOT, self.tensors(), facts)
         self._kept, self._saved_s = self.updates, time.monotonic()
         self._save_cost_s = self._saved_s - started
@@ -197,7 +200,9 @@ class Training:
             self.learner.load(to_tensors(arrays, self.machine.device))
             self.updates, self.env_steps = facts["updates"], facts["env_steps"]
             self._kept = self.updates
+            self.clock.resume(facts.get("wall_s", 0.0))
         self.metrics.rewind(updates=self.updates, env_steps=self.env_steps)
+        self.shown[_SUCCESS] = self.metrics.numbers(_SUCCESS)
 
     def stop_if_asked(self, report: Reporter, scratch: Path) -> None:
         """Save and leave if a signal asked for it.
