@@ -146,6 +146,34 @@ def test_a_policy_file_acts_by_mean_or_by_samples(tmp_path):
         load_actor(ActorSpec(f"file:{tmp_path / 'none'}"), facts())
 
 
+@pytest.mark.parametrize(("actions", "std"), [("sample", 0.0), ("sample", 0.1), ("mean", 0.1)])
+def test_noise_drawn_in_blocks_is_the_noise_drawn_step_by_step(actions, std, tmp_path):
+    given, rho = weights(), 0.6
+    write_policy(tmp_path / "policy.safetensors", given)
+    spec = ActorSpec(f"file:{tmp_path}/policy.safetensors", actions, noise=std, noise_correlation=rho)
+    act = load_actor(spec, facts()).start(np.random.default_rng(3))
+    policy, rng = policy_from_weights(given, facts()), np.random.default_rng(3)
+
+    def draw():
+        return rng.standard_normal(30, np.float32)
+
+    noise = np.float32(std) * draw() if std else np.zeros(30, np.float32)
+    for observation in np.random.default_rng(0).standard_normal((150, 39)).astype(np.float32):
+        expected = policy.act(observation, rng if actions == "sample" else None) + noise
+        if std:
+            noise = np.float32(rho) * noise + np.float32(std * (1 - rho**2) ** 0.5) * draw()
+        assert act(observation).tolist() == expected.tolist()
+
+
+def test_an_action_is_not_overwritten_by_the_next():
+    policy, rng = policy_from_weights(weights(), facts()), np.random.default_rng(0)
+    observations = rng.standard_normal((5, 39)).astype(np.float32)
+    alone = [policy.act(observation, None).tolist() for observation in observations]
+    together = [policy.act(observation, None) for observation in observations]
+    assert [action.tolist() for action in together] == alone
+    assert alone[0] != alone[1]
+
+
 def test_noise_has_the_requested_spread_and_correlation(toy):
     toy()  # puts toy_tasks within reach
     spec = ActorSpec("toy_tasks:forward", noise=0.1, noise_correlation=0.8)

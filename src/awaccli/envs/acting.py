@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,26 +14,39 @@ import numpy as np
 
 from awaccli.artifacts.tensors import read_policy
 from awaccli.config.task import TaskFacts
+from awaccli.envs.best_of import BestOfPolicy
 from awaccli.envs.gaussian import GaussianPolicy
 from awaccli.envs.imports import closest, import_named
+from awaccli.envs.squashed import SquashedGaussianPolicy
 from awaccli.errors import CheckpointError, UsageError
 from awaccli.protocols import Policy, PolicyWeights
 
 Act = Callable[[np.ndarray], Any]
 """Chooses an action for an observation, float32 [O]; what comes back is checked by the caller."""
 
+NetworkPolicy = GaussianPolicy | SquashedGaussianPolicy
+"""A policy that this package trained, and that adds noise to its mean."""
+_KINDS: dict[str, type[NetworkPolicy | BestOfPolicy]] = {
+    "gaussian": GaussianPolicy,
+    "squashed-gaussian": SquashedGaussianPolicy,
+    "best-of": BestOfPolicy,
+}
+_NOISE_BLOCK = 64
+"""Steps that noise is drawn for at once: a draw for one step takes longer to call than to make."""
 
-def policy_from_weights(weights: PolicyWeights, facts: TaskFacts) -> Policy:
+
+def policy_from_weights(weights: PolicyWeights, facts: TaskFacts) -> NetworkPolicy | BestOfPolicy:
     """Return a policy that acts on the task.
 
     Raises:
         CheckpointError: unknown kind, damaged arrays, or sizes that are not the task's.
     """
-    if weights.kind != "gaussian":
+    if weights.kind not in _KINDS:
         raise CheckpointError(
-            f"policy is of kind `{weights.kind}`, which this awac cannot act with", hint="expected `gaussian`"
+            f"policy is of kind `{weights.kind}`, which this awac cannot act with",
+            hint=f"expected one of {', '.join(_KINDS)}",
         )
-    policy = GaussianPolicy(weights)
+    policy = _KINDS[weights.kind](weights)
     for what, has, wants in (
         ("observations", policy.observation_dim, facts.observation_dim),
         ("actions", policy.action_dim, facts.action_dim),
@@ -75,25 +89,52 @@ def load_actor(spec: ActorSpec, facts: TaskFacts) -> Actor:
         CheckpointError: the policy file is damaged or made for other sizes.
         UsageError: no such module or attribute.
     """
-    start = _starter(spec, facts)
+    if spec.policy.startswith("file:"):
+        policy = _read(Path(spec.policy.removeprefix("file:")), facts)
+        if not isinstance(policy, BestOfPolicy):
+            return Actor(spec, lambda rng: _network(policy, spec, rng, facts))
+        start: Callable[[np.random.Generator], Act] = partial(_acting, policy, spec)
+    else:
+        start = _starter(spec, facts)
     if spec.noise == 0:
         return Actor(spec, start)
-    half = _half(facts)
-    return Actor(spec, lambda rng: _noisy(start(rng), rng, spec, half))
+    return Actor(spec, lambda rng: _noisy(start(rng), _normals(rng, facts.action_dim, 1), spec, _half(facts)))
+
+
+def _read(path: Path, facts: TaskFacts) -> NetworkPolicy | BestOfPolicy:
+    try:
+        return policy_from_weights(read_policy(path), facts)
+    except CheckpointError as error:
+        message = str(error) if str(path) in str(error) else f"`{path}`: {error}"
+        raise CheckpointError(message, hint=error.hint) from error
+
+
+def _network(policy: NetworkPolicy, spec: ActorSpec, rng: np.random.Generator, facts: TaskFacts) -> Act:
+    normals = _normals(rng, policy.action_dim, _NOISE_BLOCK)
+
+    def sample(observation: np.ndarray) -> np.ndarray:
+        return policy.action(observation, next(normals))
+
+    def mean(observation: np.ndarray) -> np.ndarray:
+        return policy.action(observation, None)
+
+    act = sample if spec.actions == "sample" else mean
+    return _noisy(act, normals, spec, _half(facts)) if spec.noise else act
+
+
+def _normals(rng: np.random.Generator, width: int, block: int) -> Iterator[np.ndarray]:
+    """Yield standard normal draws, float32 [width], for ever; the same ones whatever the size of a block.
+
+    A block of 1 draws nothing ahead, for generators that somebody else draws from too.
+    """
+    while True:
+        yield from rng.standard_normal((block, width), np.float32)
 
 
 def _starter(spec: ActorSpec, facts: TaskFacts) -> Callable[[np.random.Generator], Act]:
     if spec.policy == "random":
         low, half = np.array(facts.action_low, np.float32), _half(facts)
         return lambda rng: lambda _: low + 2 * half * rng.random(len(low), np.float32)
-    scheme, _, path = spec.policy.partition(":")
-    if scheme == "file":
-        try:
-            policy = policy_from_weights(read_policy(Path(path)), facts)
-        except CheckpointError as error:
-            message = str(error) if path in str(error) else f"`{path}`: {error}"
-            raise CheckpointError(message, hint=error.hint) from error
-        return lambda rng: _acting(policy, spec, rng)
     return _user_starter(spec)
 
 
@@ -157,11 +198,11 @@ def _required_parameters(found: Callable[..., Any], name: str) -> int:
     return sum(p.default is inspect.Parameter.empty and p.kind not in variable for p in parameters)
 
 
-def _noisy(act: Act, rng: np.random.Generator, spec: ActorSpec, half: np.ndarray) -> Act:
+def _noisy(act: Act, normals: Iterator[np.ndarray], spec: ActorSpec, half: np.ndarray) -> Act:
     """Add stationary first-order autoregressive noise to every action."""
     rho = np.float32(spec.noise_correlation)
     innovation = np.float32(spec.noise * math.sqrt(1 - spec.noise_correlation**2))
-    noise = np.float32(spec.noise) * rng.standard_normal(len(half), np.float32)
+    noise: np.ndarray = np.float32(spec.noise) * next(normals)
 
     def noisy(observation: np.ndarray) -> Any:
         nonlocal noise
@@ -169,7 +210,7 @@ def _noisy(act: Act, rng: np.random.Generator, spec: ActorSpec, half: np.ndarray
         if action.shape != half.shape or action.dtype.kind not in "fiu":
             return action  # the caller reports what the policy gave
         disturbed = action + half * noise
-        noise = rho * noise + innovation * rng.standard_normal(len(half), np.float32)
+        noise = rho * noise + innovation * next(normals)
         return disturbed
 
     return noisy

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -188,10 +188,10 @@ class _Recording:
         last = self._steps[-1]
         stopped = not (last.terminated or last.truncated)
         return Episode(
-            observations=np.array(self._observations, np.float32),
-            actions=self._column("action", np.float32),
-            rewards=self._column("reward", np.float32),
-            success=self._column("success", np.bool_),
+            observations=np.array(self._observations),
+            actions=np.array([step.action for step in self._steps]),
+            rewards=np.array([step.reward for step in self._steps], np.float32),
+            success=np.array([step.success for step in self._steps]),
             terminated=last.terminated,
             truncated=last.truncated or stopped,
             end_reason=_end_reason(last),
@@ -202,9 +202,6 @@ class _Recording:
             model=model,
             clipped=sum(step.clipped for step in self._steps),
         )
-
-    def _column(self, name: str, dtype: type[np.generic]) -> np.ndarray[Any, Any]:
-        return np.array([getattr(step, name) for step in self._steps], dtype)
 
     def _sim(self) -> dict[str, np.ndarray]:
         if not self._positions:

@@ -24,8 +24,8 @@ from awaccli.envs.recording import Job, SimState
 from awaccli.episode import Episode
 from awaccli.errors import RunError
 
-AHEAD_PER_WORKER = 2
-"""Episodes a worker has at most: one running, one waiting."""
+AHEAD_PER_WORKER = 3
+"""Episodes a worker has at most: one running, and two waiting so that it need not wait for a commit."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
