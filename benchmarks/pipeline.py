@@ -18,10 +18,13 @@ from awaccli.artifacts.tensors import write_policy
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import CollectSettings, Execution
 from awaccli.data.dataset import open_dataset
+from awaccli.data.schema import Header, Source
+from awaccli.data.writer import Writer
 from awaccli.envs.acting import ActorSpec
 from awaccli.envs.registry import resolve_task
 from awaccli.envs.rollout import Job, Rollouts
-from awaccli.envs.simulation import Simulation
+from awaccli.envs.simulation import Simulation, describe
+from awaccli.episode import Episode
 from awaccli.stages.collect_demos import collect_demos
 from awaccli.stages.evaluate import evaluate
 from awaccli.stages.finding import find_training_data
@@ -34,7 +37,7 @@ from benchmarks.measure import Row, medians, seconds, table
 
 DEMOS = Path(__file__).parents[1] / "datasets" / "relocate-demos.h5"
 HANDS = ("pen", "door", "relocate")
-ROUNDS, EPISODES = 5, 8
+ROUNDS, EPISODES = 5, 40
 AWAC = Path(sys.executable).with_name("awac")
 
 
@@ -49,12 +52,16 @@ def rollout_rows(folder: Path) -> Iterator[Row]:
         bare = Simulation(task).env
         for workers in (1, 2):
             jobs = [Job(index, 0, "bench") for index in range(EPISODES * workers)]
-            with Rollouts(task, workers=workers, sim_state="init") as rollouts:
+            header = Header(task=describe(task), sources=(Source(kind="policy", name="clone"),))
+            with (
+                Rollouts(task, workers=workers, sim_state="init") as rollouts,
+                Writer(folder / f"{name}-{workers}.zarr", header) as writer,
+            ):
                 episodes = list(rollouts.run([actor], jobs))
                 steps = sum(map(len, episodes))
                 found = medians(
                     {
-                        "awac": lambda: list(rollouts.run([actor], jobs)),  # noqa: B023 - called at once
+                        "awac": lambda: record(writer, rollouts.run([actor], jobs)),  # noqa: B023 - called at once
                         "bare": lambda: step_bare(bare, episodes[:EPISODES]),  # noqa: B023
                     },
                     rounds=ROUNDS,
@@ -64,6 +71,12 @@ def rollout_rows(folder: Path) -> Iterator[Row]:
             share = rates["awac"] / rates["bare env.step"]
             title = f"rollouts of {name}, {workers} worker{'s' * (workers > 1)}"
             yield Row(title, rates, "steps/s", f"{share:.0%}")
+
+
+def record(writer: Writer, episodes: Iterator[Episode]) -> None:
+    """Write episodes as they come, as `bc-rollout` does."""
+    for episode in episodes:
+        writer.append(episode)
 
 
 def step_bare(env: Any, episodes: list[Any]) -> None:
