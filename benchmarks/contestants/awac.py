@@ -2,15 +2,17 @@
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
-from serve import arguments, serve
+from serve import arguments, serve_many
 
 from awaccli.artifacts.manifest import Clock
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import Execution
 from awaccli.data.dataset import open_dataset
+from awaccli.protocols import SILENT
 from awaccli.stages.compute import prepare
 from awaccli.stages.learners import build_buffer, build_learner
 from awaccli.stages.training import Training
@@ -32,6 +34,7 @@ settings = resolve(
         f"awac.network.critic_hidden={hidden}",
     ],
 ).settings
+scratch = Path(tempfile.mkdtemp())
 data = [open_dataset(Path(options.data))]
 training = Training(
     learner=build_learner("awac", settings, data, seed=0, device=machine.device, compiled=machine.compiled),
@@ -43,7 +46,11 @@ training = Training(
     success_ratio=0.0,
     execution=execution,
     machine=machine,
-    metrics=MetricsLog(Path(tempfile.mkdtemp()) / "metrics.jsonl"),
+    metrics=MetricsLog(scratch / "metrics.jsonl"),
     clock=Clock(execution),
 )
-serve(training.update, settle=torch.cuda.synchronize if options.device == "cuda" else lambda: None)
+idle = SimpleNamespace(after_update=lambda _: None)
+serve_many(
+    lambda count: training.update_to(training.updates + count, scratch, idle, SILENT),
+    settle=torch.cuda.synchronize if options.device == "cuda" else lambda: None,
+)

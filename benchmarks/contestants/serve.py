@@ -22,10 +22,19 @@ def arguments():
 
 def serve(update, settle=lambda: None):
     """Answer until stdin closes; ``settle`` waits for what is still being computed."""
+
+    def updates(count):
+        for _ in range(count):
+            update()
+
+    serve_many(updates, settle)
+
+
+def serve_many(updates, settle):
+    """Answer until stdin closes, with a function that makes as many updates as it is told."""
     for line in sys.stdin:
         started = time.perf_counter()
-        for _ in range(int(line)):
-            update()
+        updates(int(line))
         settle()
         ANSWERS.write(f"{time.perf_counter() - started}\n")
         ANSWERS.flush()

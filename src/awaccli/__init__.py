@@ -30,7 +30,7 @@ _EXPORTS = {
     "open_evaluation": "awaccli.data.evaluation",
     "resolve_task": "awaccli.envs.registry",
     "resolve": "awaccli.config.resolve",
-    "Settings": "awaccli.config.settings",
+    "Settings": "awaccli.config.tree",
     "CollectSettings": "awaccli.config.settings",
     "EvaluateSettings": "awaccli.config.settings",
     "Execution": "awaccli.config.settings",

@@ -6,8 +6,10 @@ import torch
 
 from awaccli.algorithms.awac import Awac
 from awaccli.algorithms.bc import BehaviourCloning
+from awaccli.algorithms.learner import Setup
 from awaccli.algorithms.networks import Spaces
-from awaccli.config.settings import AwacSettings, BcSettings, NetworkSettings, OptimiserSettings
+from awaccli.config.section import NetworkSettings, OptimiserSettings
+from awaccli.config.settings import AwacSettings, BcSettings
 from awaccli.errors import CheckpointError
 
 NETWORK = NetworkSettings(
@@ -16,16 +18,7 @@ NETWORK = NetworkSettings(
 
 
 def awac(spaces, *, seed=0, reward_range=(-1.0, 0.0), **settings):
-    return Awac(AwacSettings(network=NETWORK, **settings), spaces, reward_range=reward_range, seed=seed)
-
-
-def shaken(learner, seed=0):
-    """The learner with large weights everywhere, so that nothing is near zero."""
-    rng = np.random.default_rng(seed)
-    for name, tensor in learner.tensors().items():
-        if name.startswith(("policy", "critic", "target_critic")) and "log_std" not in name:
-            tensor.copy_(torch.from_numpy(rng.normal(0, 0.7, tuple(tensor.shape)).astype(np.float32)))
-    return learner
+    return Awac(AwacSettings(network=NETWORK, **settings), Setup(spaces, seed, reward_range))
 
 
 def copies(learner):
@@ -41,57 +34,25 @@ def assert_equal(first, second):
 # The reference: AWAC's losses once more, in float64, by loops over rows, without a line of the package.
 
 
-def reference_mean(weights, prefix, observation, form="tanh"):
-    hidden = np.maximum(
-        weights[f"{prefix}.layers.0.weight"] @ observation + weights[f"{prefix}.layers.0.bias"], 0
-    )
-    out = weights[f"{prefix}.head.weight"] @ hidden + weights[f"{prefix}.head.bias"]
-    return np.tanh(out) if form == "tanh" else out
-
-
-def reference_q(weights, prefix, observation, action):
-    values = []
-    for member in range(2):
-        hidden = np.concatenate([observation, action])
-        hidden = (
-            hidden @ weights[f"{prefix}.layers.0.weight"][member]
-            + weights[f"{prefix}.layers.0.bias"][member, 0]
-        )
-        hidden = np.maximum(hidden, 0)
-        out = (
-            hidden @ weights[f"{prefix}.layers.2.weight"][member]
-            + weights[f"{prefix}.layers.2.bias"][member, 0]
-        )
-        values.append(out[0])
-    return values
-
-
-def reference_losses(learner, settings, batch, noise):
-    w = {name: tensor.double().numpy() for name, tensor in copies(learner).items()}
-    rows = {name: getattr(batch, name).double().numpy() for name in batch.__slots__}
-    draws = {name: tensor.double().numpy() for name, tensor in noise.items()}
-    std = np.exp(-6 / (1 + np.exp(w["policy.free_log_std"])))
-
-    def seen(observation):
-        return np.clip((observation - w["normaliser.mean"]) / w["normaliser.scale"], -5, 5)
-
+def reference_losses(known, settings):
+    rows, draws, size = known.rows, known.draws, known.size
+    std = np.exp(-6 / (1 + np.exp(known.weights["policy.free_log_std"])))
     squared, log_probs, advantages = 0.0, [], []
-    size = len(rows["rewards"])
     for i in range(size):
-        here, there = seen(rows["observations"][i]), seen(rows["next_observations"][i])
-        next_action = reference_mean(w, "policy", there) + std * draws["next"][i]
-        next_value = min(reference_q(w, "target_critic", there, np.clip(next_action, -1, 1)))
+        here, there = known.here(i), known.there(i)
+        next_action = np.tanh(known.head("policy", there)) + std * draws["next"][i]
+        next_value = min(known.q("target_critic", there, np.clip(next_action, -1, 1)))
         target = rows["rewards"][i] + rows["bootstraps"][i] * next_value
         target = min(max(target, -100.0), 0.0)
-        q = reference_q(w, "critic", here, rows["actions"][i])
+        q = known.q("critic", here, rows["actions"][i])
         squared += sum((one - target) ** 2 for one in q) / size
 
-        mean = reference_mean(w, "policy", here)
+        mean = np.tanh(known.head("policy", here))
         if settings.value == "mean":
-            value = min(reference_q(w, "critic", here, mean))
+            value = min(known.q("critic", here, mean))
         else:
             sampled = [np.clip(mean + std * draw[i], -1, 1) for draw in draws["value"]]
-            value = np.mean([min(reference_q(w, "critic", here, action)) for action in sampled])
+            value = np.mean([min(known.q("critic", here, action)) for action in sampled])
         advantages.append(min(q) - value)
         density = np.exp(-0.5 * ((rows["actions"][i] - mean) / std) ** 2) / (std * math.sqrt(2 * math.pi))
         log_probs.append(np.log(density).sum())
@@ -112,7 +73,9 @@ def reference_losses(learner, settings, batch, noise):
 @pytest.mark.parametrize("value", ["mean", "sample"])
 @pytest.mark.parametrize("weights", ["softmax", "exp", "binary"])
 @pytest.mark.parametrize("cap", [None, 0.2])
-def test_losses_are_those_of_the_reference(spaces, make_batch, make_noise, value, weights, cap):
+def test_losses_are_those_of_the_reference(
+    spaces, shaken, make_batch, make_noise, reference, value, weights, cap
+):
     learner = shaken(
         awac(
             spaces,
@@ -127,14 +90,14 @@ def test_losses_are_those_of_the_reference(spaces, make_batch, make_noise, value
     )
     batch = make_batch(bootstraps=torch.tensor([0.99, 0.0, 0.99**3, 0.99, 0.99]))
     noise = make_noise(learner)
-    policy_loss, critic_loss = reference_losses(learner, learner._settings, batch, noise)
+    policy_loss, critic_loss = reference_losses(reference(learner, batch, noise), learner._settings)
     found = learner.update(batch, noise)
     assert found["loss/policy"].item() == pytest.approx(policy_loss, rel=1e-4)
     assert found["loss/critic"].item() == pytest.approx(critic_loss, rel=1e-4)
     assert found["loss/policy"].shape == found["loss/critic"].shape == ()
 
 
-def test_first_adam_step_is_the_learning_rate_of_its_network(spaces, make_batch, make_noise):
+def test_first_adam_step_is_the_learning_rate_of_its_network(shaken, spaces, make_batch, make_noise):
     # Adam's first step is lr * sign(gradient): its size and direction are known without Adam.
     learner = shaken(
         awac(spaces, optimiser=OptimiserSettings(policy_lr=1e-3, critic_lr=2e-3, weight_decay=0))
@@ -148,7 +111,7 @@ def test_first_adam_step_is_the_learning_rate_of_its_network(spaces, make_batch,
     torch.testing.assert_close(moved, torch.full_like(moved, 1e-3), rtol=1e-2, atol=0)
 
 
-def test_policy_gradient_is_the_finite_difference_of_its_loss(spaces, make_batch, make_noise):
+def test_policy_gradient_is_the_finite_difference_of_its_loss(shaken, spaces, make_batch, make_noise):
     # The weights are constants: their dependence on the policy (through V) must not enter.
     learner = shaken(awac(spaces, lam=0.7))
     batch, noise = make_batch(), make_noise(learner)
@@ -175,7 +138,7 @@ def test_policy_gradient_is_the_finite_difference_of_its_loss(spaces, make_batch
     assert gradient.tolist() == pytest.approx(found, rel=2e-2)
 
 
-def test_each_loss_reaches_only_its_own_networks(spaces, make_batch, make_noise):
+def test_each_loss_reaches_only_its_own_networks(shaken, spaces, make_batch, make_noise):
     # Critic rewards change critics alone; actions' likelihood with all weights 1 changes the policy alone.
     batch = make_batch()
     other = make_batch(rewards=batch.rewards - 1)
@@ -192,7 +155,7 @@ def test_each_loss_reaches_only_its_own_networks(spaces, make_batch, make_noise)
         assert all(parameter.grad is None for parameter in frozen.parameters())
 
 
-def test_critics_do_not_feel_the_temperature(spaces, make_batch, make_noise):
+def test_critics_do_not_feel_the_temperature(shaken, spaces, make_batch, make_noise):
     learners = [shaken(awac(spaces, lam=lam, advantage_cap=None)) for lam in (0.1, 10.0)]
     for learner in learners:
         learner.update(make_batch(), make_noise(learner))
@@ -207,8 +170,8 @@ def test_infinite_temperature_is_behaviour_cloning(spaces, make_batch, make_nois
     optimiser = OptimiserSettings(policy_lr=1e-3)
     settings = AwacSettings(network=NETWORK, optimiser=optimiser, lam=math.inf)
     settings = AwacSettings.model_validate_json(settings.model_dump_json())
-    learner = Awac(settings, spaces, reward_range=None, seed=4)
-    clone = BehaviourCloning(BcSettings(network=NETWORK, optimiser=optimiser), spaces, seed=4)
+    learner = Awac(settings, Setup(spaces, seed=4))
+    clone = BehaviourCloning(BcSettings(network=NETWORK, optimiser=optimiser), Setup(spaces, seed=4))
     for k in range(5):
         batch = make_batch(seed=k)
         learner.update(batch, make_noise(learner, seed=k))
@@ -217,7 +180,7 @@ def test_infinite_temperature_is_behaviour_cloning(spaces, make_batch, make_nois
     assert_equal({name: mine[name] for name in clone.tensors()}, clone.tensors())
 
 
-def test_schedules_start_with_cloning_and_with_logged_returns(spaces, make_batch, make_noise):
+def test_schedules_start_with_cloning_and_with_logged_returns(shaken, spaces, make_batch, make_noise):
     scheduled = shaken(awac(spaces, bc_updates=2, return_updates=1, lam=0.2))
     cloning = shaken(awac(spaces, bc_updates=0, lam=math.inf))
     batch, noise = make_batch(), make_noise(scheduled)
@@ -248,7 +211,7 @@ def test_targets_are_hard_copies_that_move_by_tau(spaces, make_batch, make_noise
     torch.testing.assert_close(after[f"target_critic.{name}"], expected)
 
 
-def test_averaged_policy_acts(spaces, make_batch, make_noise):
+def test_averaged_policy_acts(shaken, spaces, make_batch, make_noise):
     learner = shaken(awac(spaces, average=0.75))
     start = learner.tensors()["average.head.bias"].clone()
     learner.update(make_batch(), make_noise(learner))
@@ -256,7 +219,7 @@ def test_averaged_policy_acts(spaces, make_batch, make_noise):
     np.testing.assert_allclose(learner.policy().arrays["mean.bias"], expected.numpy(), rtol=1e-5)
 
 
-def test_weight_decay_leaves_log_std_alone(spaces, make_batch, make_noise):
+def test_weight_decay_leaves_log_std_alone(shaken, spaces, make_batch, make_noise):
     learners = [
         shaken(awac(spaces, optimiser=OptimiserSettings(weight_decay=decay))) for decay in (0.0, 100.0)
     ]
@@ -268,7 +231,7 @@ def test_weight_decay_leaves_log_std_alone(spaces, make_batch, make_noise):
     assert not torch.equal(light["adam.policy.exp_avg"], heavy["adam.policy.exp_avg"])
 
 
-def test_target_actions_stay_in_the_box_unless_told_otherwise(spaces, make_batch):
+def test_target_actions_stay_in_the_box_unless_told_otherwise(shaken, spaces, make_batch):
     noise = {"next": torch.full((5, 2), 50.0)}
     inside = shaken(awac(spaces, reward_range=None))
     outside = shaken(awac(spaces, reward_range=None, clip_target_actions=False))
@@ -339,7 +302,7 @@ def test_tensors_of_another_learner_are_refused_and_nothing_changes(spaces):
     with pytest.raises(CheckpointError, match=r"lacks `policy\.head\.bias`"):
         learner.load(other)
     wide = NETWORK.model_copy(update={"critic_hidden": (9,)})
-    wider = Awac(AwacSettings(network=wide), spaces, reward_range=None, seed=1)
+    wider = Awac(AwacSettings(network=wide), Setup(spaces, seed=1))
     with pytest.raises(CheckpointError, match=r"\(2, 5, 9\), expected \(2, 5, 8\)"):
         learner.load(wider.tensors())
     assert_equal(learner.tensors(), before)
@@ -353,7 +316,7 @@ def test_noise_shapes(spaces):
     }
 
 
-def test_diagnose_changes_nothing_and_names_what_it_sees(spaces, make_batch, make_noise):
+def test_diagnose_changes_nothing_and_names_what_it_sees(shaken, spaces, make_batch, make_noise):
     learner = shaken(awac(spaces, bc_updates=1, weights="exp", advantage_cap=None, max_weight=1.0))
     batch, noise = make_batch(), make_noise(learner)
     assert "policy/kl_bc" not in learner.diagnose(batch, noise)

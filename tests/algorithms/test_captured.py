@@ -7,6 +7,7 @@ import torch
 
 from awaccli.algorithms.awac import Awac
 from awaccli.algorithms.bc import BehaviourCloning
+from awaccli.algorithms.learner import Setup
 from awaccli.config.settings import AwacSettings, BcSettings
 
 pytestmark = pytest.mark.gpu
@@ -20,7 +21,7 @@ def on_gpu(values):
 def make_learner(spaces):
     def make(device):
         settings = AwacSettings(bc_updates=2, return_updates=3, average=0.9, tau=0.1)
-        return Awac(settings, spaces, reward_range=(-1, 0), seed=0, device=device)
+        return Awac(settings, Setup(spaces, seed=0, reward_range=(-1, 0), device=device))
 
     return make
 
@@ -63,7 +64,7 @@ def test_repeated_and_resumed_updates_have_the_same_bits(make_learner, make_batc
 
 def test_cloning_is_captured_too(spaces, make_batch, make_noise):
     learners = {
-        device: BehaviourCloning(BcSettings(average=0.5), spaces, seed=0, device=device)
+        device: BehaviourCloning(BcSettings(average=0.5), Setup(spaces, seed=0, device=device))
         for device in ("cpu", "cuda")
     }
     for device, learner in learners.items():

@@ -6,7 +6,7 @@ import torch
 
 from awaccli.algorithms.fqe import FittedQ
 from awaccli.algorithms.networks import Spaces
-from awaccli.config.settings import NetworkSettings
+from awaccli.config.section import NetworkSettings
 from awaccli.protocols import Batch
 
 DISCOUNT = 0.5

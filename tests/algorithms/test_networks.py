@@ -10,7 +10,7 @@ from awaccli.algorithms.networks import (
     observation_scale,
 )
 from awaccli.algorithms.state import Adam, Block, Group
-from awaccli.config.settings import NetworkSettings
+from awaccli.config.section import NetworkSettings
 from awaccli.seeding import stream
 
 SMALL = NetworkSettings(policy_hidden=(8, 6), critic_hidden=(8, 6))

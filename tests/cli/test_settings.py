@@ -148,7 +148,7 @@ REFUSED = [
     ("pretrain", ("--eval-every", -1), "--eval-every -1", "0: never"),
     ("pretrain", ("--lam", 0), "`awac.lam`", "> 0"),
     ("pretrain", ("--discount", 1), "`awac.discount`", "< 1"),
-    ("pretrain", ("--algo", "awad"), "--algo awad is unknown", "did you mean `awac`"),
+    ("pretrain", ("--algo", "awad"), "there is no algorithm `awad`", "did you mean `awac`"),
     ("pretrain", ("--device", "gpu9"), "device `gpu9` is not available", "--device cpu"),
     ("finetune", ("--env-steps", 0), "counts by --env-steps, or by --updates", "one of the two"),
     ("finetune", ("--env-steps", -5), "`finetune.env_steps`", ">= 0"),

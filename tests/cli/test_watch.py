@@ -15,7 +15,7 @@ from awaccli.artifacts.disk import locked
 from awaccli.artifacts.manifest import Ancestor, InputRef, Recipe
 from awaccli.cli.console import reporter
 from awaccli.cli.live import _RichProgress
-from awaccli.config.settings import Settings
+from awaccli.config.tree import Settings
 from awaccli.reports.live import ASCII, BLOCKS, details, duration, levels_for, rate, sparkline
 
 SETTINGS = Settings().model_dump(mode="json")

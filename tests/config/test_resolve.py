@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awaccli.config.resolve import preset_names, resolve, setting_names
-from awaccli.config.settings import Settings
+from awaccli.config.resolve import load_preset, preset_names, resolve, setting_names
+from awaccli.config.tree import Settings
 from awaccli.errors import InputError, UsageError
 
 
@@ -38,6 +38,14 @@ def test_a_partial_section_keeps_the_rest_of_the_tree_at_its_defaults(name):
         return
     text = f'{name}="{value}"' if isinstance(value, str) else f"{name}={str(value).lower()}"
     assert resolve(assignments=[text]).settings == default
+
+
+def test_a_preset_that_extends_another_has_all_that_it_does_not_change():
+    base, found = load_preset("released-hand"), load_preset("paper-hand")
+    assert found["pretrain"] == base["pretrain"]
+    assert found["awac"]["optimiser"] == base["awac"]["optimiser"]
+    assert (base["awac"]["lam"], found["awac"]["lam"]) == (0.5, 0.3)
+    assert "extends" not in found
 
 
 @pytest.mark.parametrize("preset", preset_names())

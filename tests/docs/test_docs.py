@@ -12,12 +12,11 @@ import pytest
 import torch
 import typer
 
-from awaccli.algorithms.awac import Awac
-from awaccli.algorithms.bc import BehaviourCloning
-from awaccli.algorithms.networks import Spaces
+from awaccli.algorithms.make import make_learner
 from awaccli.cli.app import app
+from awaccli.config.algorithms import ALGORITHMS
 from awaccli.config.resolve import _flatten, load_preset, preset_names, resolve, setting_names
-from awaccli.config.settings import AwacSettings, BcSettings, NetworkSettings, Settings
+from awaccli.config.tree import Settings
 from awaccli.data.columns import REQUIRED
 from awaccli.envs.registry import list_tasks
 from awaccli.episode import EndReason
@@ -26,7 +25,7 @@ from awaccli.protocols import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md")) + [page for page in [ROOT / "README.md"] if page.is_file()]
+PAGES = sorted(DOCS.rglob("*.md")) + [page for page in [ROOT / "README.md"] if page.is_file()]
 
 _NOT_RUN = re.compile(r"<!-- not run: \S.*-->$")
 
@@ -153,10 +152,12 @@ def test_settings_that_pages_name_exist():
 
 
 def test_the_table_of_presets_is_what_the_files_say():
-    presets = ["released-hand", "paper-hand", "paper-gym", "smoke"]
-    assert sorted(presets) == preset_names()
+    presets = ["modern", "released-hand", "paper-hand", "paper-gym", "smoke"]
+    controls = ["no-pretraining", "shuffled-advantages"]
+    assert {*presets, *controls, *ALGORITHMS} >= set(preset_names())
+    assert set(preset_names()) >= {*presets, *controls}
     flat = {name: dict(_flatten(load_preset(name))) for name in presets}
-    rows = {cells[0].strip("`"): cells[1:] for cells in table("algorithms.md", "### Values", 6)}
+    rows = {cells[0].strip("`"): cells[1:] for cells in table("algorithms.md", "### Values", 7)}
     assert rows.keys() == set().union(*flat.values())
     for name, (default, *cells) in rows.items():
         assert default == shown(setting_names()[name]), name
@@ -171,20 +172,41 @@ def test_every_deviation_in_the_source_has_a_row_and_every_row_its_comment():
             if "# DEVIATION:" in line:
                 marked.add(f"`{file.name}: {enclosing_function(file, number)}`")
     rows = table("algorithms.md", "## Deviations from the paper", 5)
-    assert {cells[1] for cells in rows} == marked
     assert [cells[0] for cells in rows] == [str(number + 1) for number in range(len(rows))]
+    places = [cells[1] for cells in rows]
+    for page in sorted((DOCS / "algorithms").glob("*.md")):
+        if "\n## Deviations\n" in page.read_text(encoding="utf-8"):
+            places += [cells[0] for cells in table(f"algorithms/{page.name}", "## Deviations", 3)]
+    named = {place for cell in places for place in re.findall(r"`\w+\.py: \w+`", cell)}
+    assert named == marked
+
+
+def test_every_algorithm_has_a_page():
+    index = (DOCS / "algorithms.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\(algorithms/([\w-]+\.md)\)", index))
+    assert linked == {page.name for page in (DOCS / "algorithms").glob("*.md")}
+    text = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "algorithms").glob("*.md"))
+    for algo in ALGORITHMS.keys() - {"awac", "bc"}:
+        assert re.search(rf"(?m)^# .*\b{algo}\b", text), algo
 
 
 def test_every_logged_number_is_explained_and_no_other():
-    documented = {cells[0].strip("`") for cells in table("algorithms.md", "## Metrics", 2)}
-    spaces = Spaces(3, np.zeros(2), np.ones(2))
-    network = NetworkSettings(policy_hidden=(4,), critic_hidden=(4,))
-    settings = AwacSettings(network=network, bc_updates=1)
-    awac = Awac(settings, spaces, reward_range=(-1.0, 0.0), seed=0)
-    bc = BehaviourCloning(BcSettings(network=network), spaces, seed=0)
+    tables = [table("algorithms.md", heading, 2) for heading in ("## Metrics", "### Of other algorithms")]
+    documented = {name for rows in tables for cells in rows for name in re.findall(r"`([^`]+)`", cells[0])}
     produced = set()
-    for learner in (awac, bc):
-        noise = {name: torch.zeros(shape) for name, shape in learner.noise_shapes(4).items()}
+    for algo in ALGORITHMS:
+        learner = make_learner(
+            algo,
+            resolve(assignments=["awac.bc_updates=1"]).settings,
+            observation_dim=3,
+            action_dim=2,
+            observation_statistics=(np.zeros(3), np.ones(3), -np.ones(3), np.ones(3)),
+            action_center=np.zeros(2),
+            action_half=np.ones(2),
+            reward_range=(-1.0, 0.0),
+            seed=0,
+        )
+        noise = {name: torch.full(shape, 0.1) for name, shape in learner.noise_shapes(4).items()}
         produced |= learner.update(batch(), noise).keys() | learner.diagnose(batch(), noise).keys()
     for file in ("evaluate.py", "held_out.py", "training.py"):
         source = (ROOT / "src/awaccli/stages" / file).read_text(encoding="utf-8")
@@ -326,5 +348,5 @@ def batch():
         bootstraps=torch.ones(4),
         next_observations=torch.zeros(4, 3),
         returns=torch.zeros(4),
-        offline=torch.ones(4, dtype=torch.bool),
+        offline=torch.arange(4) < 2,
     )

@@ -14,8 +14,8 @@ from awaccli.algorithms.make import make_learner
 from awaccli.artifacts.tensors import write_policy
 from awaccli.config.baselines import BcqSettings, BearSettings
 from awaccli.config.section import NetworkSettings
-from awaccli.config.settings import Settings
 from awaccli.config.task import TaskFacts, TaskSpec
+from awaccli.config.tree import Settings
 from awaccli.envs.acting import ActorSpec, load_actor, policy_from_weights
 from awaccli.errors import CheckpointError
 
@@ -194,6 +194,13 @@ def test_damaged_weights_name_the_tensor(algo, name, shape):
             arrays["critic.2.bias"] = np.ones(shape[0], np.float32)
     tensor = "layers.0.weight" if (name, shape) == ("draws", (6, 5)) else name
     with pytest.raises(CheckpointError, match=tensor):
+        policy_from_weights(replace(given, arrays=arrays), FACTS)
+
+
+def test_draws_that_no_normal_generator_makes_are_refused():
+    given = shaken("bear").policy()
+    arrays = dict(given.arrays) | {"draws": np.full((6, ACTION_DIM), 1e30, np.float32)}
+    with pytest.raises(CheckpointError, match=r"draws.*outside -100 to 100"):
         policy_from_weights(replace(given, arrays=arrays), FACTS)
 
 

@@ -9,7 +9,8 @@ import pickletools
 import numpy as np
 import pytest
 
-from awaccli.config.settings import BcSettings, Settings
+from awaccli.config.settings import BcSettings
+from awaccli.config.tree import Settings
 from awaccli.data.dataset import open_dataset
 from awaccli.data.formats import arrays_in_pickles
 from awaccli.data.formats.dapg import read_dapg

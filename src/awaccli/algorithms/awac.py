@@ -10,14 +10,9 @@ import torch
 from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
-from awaccli.algorithms.captured import made_fast
-from awaccli.algorithms.networks import (
-    GaussianPolicy,
-    ObservationNormaliser,
-    Spaces,
-    TwinCritic,
-)
-from awaccli.algorithms.state import Block, adam_for, copy_saved, named_tensors
+from awaccli.algorithms.learner import GradientLearner, Setup
+from awaccli.algorithms.networks import GaussianPolicy, TwinCritic
+from awaccli.algorithms.state import adam_for
 from awaccli.config.settings import AwacSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -32,85 +27,38 @@ class _Phase(NamedTuple):
     """All logged actions weigh the same."""
 
 
-class Awac:
-    """A ``Learner``: critics learn what logged actions are worth, the policy imitates the better ones.
+class Awac(GradientLearner):
+    """A ``Learner``: critics learn what logged actions are worth, the policy imitates the better ones."""
 
-    Args:
-        settings: the algorithm's settings.
-        spaces: observations and actions of the task.
-        reward_range: smallest and largest reward of a step, where known; bounds the critic's targets.
-        seed: initial weights are functions of it.
-        device: where tensors live.
-        compiled: let PyTorch's compiler fuse the losses: 10 % faster, once it has taken its seconds.
-    """
-
-    def __init__(
-        self,
-        settings: AwacSettings,
-        spaces: Spaces,
-        *,
-        reward_range: tuple[float, float] | None,
-        seed: int,
-        device: str | torch.device = "cpu",
-        compiled: bool = False,
-    ) -> None:
-        self._settings, self._spaces = settings, spaces
-        network = settings.network
-        self._normaliser = ObservationNormaliser(spaces).to(device)
-        self._policy = GaussianPolicy(spaces, network, rng=stream(seed, "init", "policy")).to(device)
-        self._critic = TwinCritic(spaces, network, rng=stream(seed, "init", "critic")).to(device)
+    def __init__(self, settings: AwacSettings, setup: Setup) -> None:
+        self._settings, network = settings, settings.network
+        self._policy = GaussianPolicy(setup.spaces, network, rng=stream(setup.seed, "init", "policy"))
+        self._critic = TwinCritic(setup.spaces, network, rng=stream(setup.seed, "init", "critic"))
         self._target_critic = copy.deepcopy(self._critic).requires_grad_(requires_grad=False)
         self._average = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         self._clone = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
-        self._blocks = {
-            module: Block(module)
-            for module in (self._policy, self._critic, self._target_critic, self._average, self._clone)
-        }
+        networks = {"policy": self._policy, "critic": self._critic, "target_critic": self._target_critic}
+        if settings.average:
+            networks["average"] = self._average
+        if settings.bc_updates:
+            networks["clone"] = self._clone
+        super().__init__(setup, networks)
         self._optimiser = adam_for(
             self._policy, self._blocks[self._policy], self._blocks[self._critic], settings.optimiser
         )
+        reward_range = setup.reward_range
         self._reachable = reward_range and losses.reachable_values(reward_range, settings.discount)
         self._bounds = self._reachable if settings.clamp_target else None
-        # Stays on the CPU on every device: schedules read it without a synchronisation.
-        self._updates = torch.zeros(1, dtype=torch.int64)
-        self._step_losses = (
-            torch.compile(self._losses, fullgraph=True, dynamic=False) if compiled else self._losses
-        )
-        self._fast_step = made_fast(self._step, self.tensors, device)
-
-    @property
-    def updates(self) -> int:
-        """Gradient updates made so far, offline and online."""
-        return int(self._updates)
 
     def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:
-        """Return the draws one update wants: ``next`` for a', ``value`` for V(s) by samples."""
-        one = (batch_size, self._spaces.action_dim)
-        if self._settings.value == "mean":
-            return {"next": one}
-        return {"next": one, "value": (self._settings.value_samples, *one)}
-
-    def update(self, batch: Batch, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Make one gradient step of critics and policy, both from the networks as they were before it."""
-        found = self._fast_step(batch, noise, self._phase())
-        self._updates += 1
-        if self.updates == self._settings.bc_updates:
-            self._blocks[self._clone].move_towards(self._blocks[self._policy], step=1)
-        return found
-
-    def _step(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
-        """Move the trained networks by their losses, and what trails them after them."""
-        critic_loss, policy_loss, largest = self._step_losses(batch, noise, phase)
-        self._optimiser.minimise(critic_loss, policy_loss)
-        blocks, settings = self._blocks, self._settings
-        blocks[self._target_critic].move_towards(blocks[self._critic], step=settings.tau)
-        if settings.average:
-            blocks[self._average].move_towards(blocks[self._policy], step=1 - settings.average)
-        return {
-            "loss/policy": policy_loss.detach(),
-            "loss/critic": critic_loss.detach(),
-            "q/largest": largest,
-        }
+        """Return the draws one update wants: ``next`` for a', ``value`` for V(s) by samples, ``shuffle``."""
+        settings, one = self._settings, (batch_size, self._spaces.action_dim)
+        shapes: dict[str, tuple[int, ...]] = {"next": one}
+        if settings.value == "sample":
+            shapes["value"] = (settings.value_samples, *one)
+        if settings.shuffle_advantages:
+            shapes["shuffle"] = (batch_size,)
+        return shapes
 
     def _phase(self) -> _Phase:
         settings = self._settings
@@ -118,10 +66,7 @@ class Awac:
             on_returns=self.updates < settings.return_updates, cloning=self.updates < settings.bc_updates
         )
 
-    def _losses(
-        self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the losses of critics and policy, and the largest size of Q in the batch; 0-dimensional."""
+    def _losses(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
         observations = self._normaliser(batch.observations)
         q = self._critic(observations, batch.actions)
         mean, log_std = self._policy.mean(observations), self._policy.log_std()
@@ -130,7 +75,18 @@ class Awac:
         log_prob = losses.gaussian_log_prob(batch.actions, mean, log_std)
         weights = self._scheduled_weights(observations, q, mean, noise, phase)
         policy_loss = losses.weighted_likelihood_loss(log_prob, weights)
-        return critic_loss, policy_loss, q.detach().abs().amax()
+        largest = q.detach().abs().amax()
+        return {"loss/policy": policy_loss, "loss/critic": critic_loss, "q/largest": largest}
+
+    def _follow(self) -> None:
+        blocks, settings = self._blocks, self._settings
+        blocks[self._target_critic].move_towards(blocks[self._critic], step=settings.tau)
+        if settings.average:
+            blocks[self._average].move_towards(blocks[self._policy], step=1 - settings.average)
+
+    def _advance(self) -> None:
+        if self.updates == self._settings.bc_updates:
+            self._blocks[self._clone].move_towards(self._blocks[self._policy], step=1)
 
     @torch.no_grad()
     def _target(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> Tensor:
@@ -163,7 +119,7 @@ class Awac:
             q_samples = self._critic(repeated.flatten(0, 1), samples.flatten(0, 1))
             value = q_samples.amin(dim=0).view(len(samples), -1).mean(dim=0)
         advantage: Tensor = q.amin(dim=0) - value
-        return advantage
+        return advantage[noise["shuffle"].argsort()] if self._settings.shuffle_advantages else advantage
 
     def _weights(self, advantage: Tensor) -> Tensor:
         """Return the weights of logged actions, float32 [B], for their advantages."""
@@ -212,25 +168,3 @@ class Awac:
         """Return the policy that acts: the averaged one if ``settings.average``."""
         acting = self._average if self._settings.average else self._policy
         return acting.weights(self._spaces, self._normaliser)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return networks, targets, moments, statistics and the counter by name, as live views."""
-        modules = {
-            "normaliser": self._normaliser,
-            "policy": self._policy,
-            "critic": self._critic,
-            "target_critic": self._target_critic,
-        }
-        if self._settings.average:
-            modules["average"] = self._average
-        if self._settings.bc_updates:
-            modules["clone"] = self._clone
-        return {"updates": self._updates, **named_tensors(modules, self._optimiser)}
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy a saved ``tensors()`` back in; going on is then bit-identical to never having stopped.
-
-        Raises:
-            CheckpointError: a name is missing or a shape differs.
-        """
-        copy_saved(self.tensors(), tensors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from awaccli.algorithms import losses
+from awaccli.algorithms import losses, squashed
 from awaccli.config.settings import AwacSettings
 
 AT_LIMIT = 0.999
@@ -23,7 +23,17 @@ def of_weights(advantage: Tensor, weights: Tensor, settings: AwacSettings) -> di
         seen = losses.normalised_advantage(advantage) if settings.normalize_advantage else advantage
         capped |= seen > settings.advantage_cap
     if settings.weights == "exp":
-        capped |= weights >= settings.max_weight * (1 - 1e-6)
+        capped |= at_most(weights, settings.max_weight)
+    return of_weighting(advantage, weights, capped)
+
+
+def at_most(weights: Tensor, max_weight: float) -> Tensor:
+    """Return which weights have reached the largest that is allowed, bool [B]."""
+    return weights >= max_weight * (1 - 1e-6)
+
+
+def of_weighting(advantage: Tensor, weights: Tensor, capped: Tensor) -> dict[str, Tensor]:
+    """Return the same of any weights, float [B], of which some are held down, bool [B]."""
     return {
         "weights/ess": losses.effective_sample_size(weights),
         "weights/max": weights.max(),
@@ -64,4 +74,22 @@ def of_policy(mean: Tensor, log_std: Tensor, actions: Tensor) -> dict[str, Tenso
         "policy/std_max": std.max(),
         "policy/at_limits": (mean.abs() > AT_LIMIT).float().mean(),
         "policy/nll": -losses.gaussian_log_prob(actions, mean, log_std).mean(),
+    }
+
+
+def of_squashed_policy(mean: Tensor, log_std: Tensor, actions: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    """Return a squashed policy's spread, its entropy, and how likely it finds the logged actions.
+
+    Args:
+        mean: float [B, A], before the tanh.
+        log_std: float [B, A].
+        actions: float [B, A], logged in the same states.
+        noise: standard normal draws, float [B, A].
+    """
+    drawn, density = squashed.sampled(mean, log_std, noise)
+    return {
+        "policy/std_mean": log_std.exp().mean(),
+        "policy/entropy": -density.mean(),
+        "policy/at_limits": (drawn.abs() > AT_LIMIT).float().mean(),
+        "policy/nll": -squashed.log_prob(actions, mean, log_std).mean(),
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 from awaccli.algorithms import losses
 from awaccli.algorithms.networks import ObservationNormaliser, Spaces, TwinCritic
 from awaccli.algorithms.state import Adam, Block, Group
-from awaccli.config.settings import NetworkSettings
+from awaccli.config.section import NetworkSettings
 from awaccli.protocols import Batch
 from awaccli.seeding import stream
 

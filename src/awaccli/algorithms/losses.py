@@ -113,12 +113,12 @@ def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     Args:
         actions: float [B, A], scaled so that the action box is [-1, 1].
         mean: float [B, A], same scale.
-        log_std: float [A], natural logarithm, the same in every state.
+        log_std: natural logarithm, float [A] where it is the same in every state, else float [B, A].
     """
     assert actions.shape == mean.shape
-    assert log_std.shape == actions.shape[1:]
+    assert log_std.shape in (actions.shape, actions.shape[1:])
     scaled = (actions - mean) * torch.exp(-log_std)
-    return -0.5 * (scaled.square().sum(dim=1) + log_std.numel() * _LOG_2_PI) - log_std.sum()
+    return -0.5 * (scaled.square().sum(dim=1) + actions.shape[1] * _LOG_2_PI) - log_std.sum(dim=-1)
 
 
 def weighted_likelihood_loss(log_prob: Tensor, weights: Tensor) -> Tensor:
@@ -159,3 +159,47 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, *, other_mean: Tensor, other_log_
     assert log_std.shape == other_log_std.shape == mean.shape[1:]
     squares = torch.exp(2 * log_std) + (mean - other_mean).square()
     return (other_log_std - log_std + 0.5 * squares * torch.exp(-2 * other_log_std) - 0.5).sum(dim=1)
+
+
+def soft_clipped_q(q: Tensor, minimum_share: float) -> Tensor:
+    """Return ``share * min_j Q_j + (1 - share) * max_j Q_j``, float [...], for values float [E, ...].
+
+    Source: BCQ (arXiv:1812.02900), equation 10.
+    """
+    return minimum_share * q.amin(dim=0) + (1 - minimum_share) * q.amax(dim=0)
+
+
+def laplacian_mmd(samples: Tensor, others: Tensor, width: float) -> Tensor:
+    """Return the maximum mean discrepancy of two sets of actions in each state, float [B], in [0, sqrt(2)].
+
+    ``MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)`` over all pairs, with
+    ``k(x, y) = exp(-|x - y|_1 / (2 * width))``.
+
+    Args:
+        samples: float [N, B, A].
+        others: float [M, B, A].
+        width: scale of the kernel, in units in which the action box is 2 wide per dimension.
+
+    Source: BEAR (arXiv:1906.00949), equation 5, and its released code.
+    """
+
+    def kernel(one: Tensor, other: Tensor) -> Tensor:
+        distance = (one.unsqueeze(0) - other.unsqueeze(1)).abs().sum(dim=-1)
+        return torch.exp(-distance / (2 * width)).mean(dim=(0, 1))
+
+    squared = kernel(samples, samples) + kernel(others, others) - 2 * kernel(samples, others)
+    # NUMERICS: rounding may take it below zero, and the root has no slope there.
+    return (squared.clamp(min=0) + 1e-6).sqrt()
+
+
+def expectile_loss(error: Tensor, expectile: float) -> Tensor:
+    """Return ``mean(|tau - 1[u < 0]| * u^2)``, 0-dimensional: errors above count ``tau``, below ``1 - tau``.
+
+    Args:
+        error: ``u = Q - V``, float [B]. At ``tau = 0.5`` V becomes the mean of Q, towards 1 its maximum.
+        expectile: ``tau``, in (0, 1).
+
+    Source: IQL (arXiv:2110.06169), equation 5.
+    """
+    share = torch.where(error < 0, 1 - expectile, expectile)
+    return (share * error.square()).mean()

@@ -1,22 +1,50 @@
-"""From an algorithm's name to a learner. No registry: a match serves a dozen."""
+"""From an algorithm's name to a learner."""
 
 from __future__ import annotations
 
-import difflib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from awaccli.algorithms.abm import Abm
 from awaccli.algorithms.awac import Awac
+from awaccli.algorithms.awr import Awr
 from awaccli.algorithms.bc import BehaviourCloning
+from awaccli.algorithms.bcq import Bcq
+from awaccli.algorithms.bear import Bear
+from awaccli.algorithms.brac import Brac
+from awaccli.algorithms.cql import Cql
+from awaccli.algorithms.dapg import Dapg
+from awaccli.algorithms.iql import Iql
+from awaccli.algorithms.learner import Setup
+from awaccli.algorithms.mpo import Mpo
 from awaccli.algorithms.networks import Spaces, observation_scale
-from awaccli.config.settings import NetworkSettings, Settings
-from awaccli.errors import UsageError
+from awaccli.algorithms.rlpd import Rlpd
+from awaccli.algorithms.sac import Sac
+from awaccli.algorithms.td3bc import Td3Bc
+from awaccli.config.algorithms import section_of
+from awaccli.config.tree import Settings
 from awaccli.protocols import Learner
 
-ALGORITHMS = ("awac", "bc")
-"""Names that ``make_learner`` knows."""
+LEARNERS: dict[str, Callable[[Any, Setup], Learner]] = {
+    "awac": Awac,
+    "bc": BehaviourCloning,
+    "sac": Sac,
+    "brac": Brac,
+    "bear": Bear,
+    "bcq": Bcq,
+    "td3bc": Td3Bc,
+    "rlpd": Rlpd,
+    "cql": Cql,
+    "iql": Iql,
+    "awr": Awr,
+    "mpo": Mpo,
+    "abm": Abm,
+    "dapg": Dapg,
+}
+"""Who reads which section of the settings."""
 
 
 class ObservationStatistics(NamedTuple):
@@ -47,7 +75,7 @@ def make_learner(
     """Return a learner with fresh weights.
 
     Args:
-        algo: one of ``ALGORITHMS``.
+        algo: one of ``config.algorithms.ALGORITHMS``.
         settings: the whole tree; each algorithm reads its section.
         observation_dim: length of the flat observation.
         action_dim: length of the action.
@@ -65,30 +93,13 @@ def make_learner(
     """
     assert len(action_center) == len(action_half) == action_dim
 
-    def spaces(network: NetworkSettings) -> Spaces:
-        if not network.normalize_observations:
-            return Spaces(observation_dim, action_center, action_half)
-        normaliser = _normaliser(observation_statistics, observation_dim)
-        return Spaces(observation_dim, action_center, action_half, normaliser)
-
-    match algo:
-        case "awac":
-            section = settings.awac
-            return Awac(
-                section,
-                spaces(section.network),
-                reward_range=reward_range,
-                seed=seed,
-                device=device,
-                compiled=compiled,
-            )
-        case "bc":
-            network = spaces(settings.bc.network)
-            return BehaviourCloning(settings.bc, network, seed=seed, device=device, compiled=compiled)
-        case _:
-            close = difflib.get_close_matches(algo, ALGORITHMS, n=1)
-            hint = f"did you mean `{close[0]}`?" if close else f"expected one of {', '.join(ALGORITHMS)}"
-            raise UsageError(f"there is no algorithm `{algo}`", hint=hint)
+    section = section_of(algo)
+    own = getattr(settings, section)
+    statistics = (
+        _normaliser(observation_statistics, observation_dim) if own.network.normalize_observations else None
+    )
+    spaces = Spaces(observation_dim, action_center, action_half, statistics)
+    return LEARNERS[section](own, Setup(spaces, seed, reward_range, device, compiled))
 
 
 def _normaliser(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from awaccli.config.settings import NetworkSettings
+from awaccli.config.section import NetworkSettings
 from awaccli.protocols import PolicyWeights
 
 OBSERVATION_CLIP = 5.0
@@ -95,7 +96,7 @@ class Dense(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return float32 [B, out] for [B, in]."""
-        return functional.linear(inputs, self.weight, self.bias)
+        return (inputs @ self.weight.T).add_(self.bias)
 
 
 class EnsembleDense(nn.Module):
@@ -119,7 +120,8 @@ class EnsembleDense(nn.Module):
         if self.weight.shape[2] == 1:
             # A product with a single column is bound by memory, and a matrix library takes 7 times as long.
             return (inputs * self.weight.mT).sum(dim=2, keepdim=True) + self.bias
-        return torch.baddbmm(self.bias, inputs, self.weight)
+        # Product and sum apart: PyTorch's operations for both copy the bias over the result first.
+        return torch.bmm(inputs, self.weight).add_(self.bias)
 
 
 class EnsembleLayerNorm(nn.Module):
@@ -164,43 +166,107 @@ class GaussianPolicy(nn.Module):
     def weights(self, spaces: Spaces, normaliser: ObservationNormaliser) -> PolicyWeights:
         """Return copies of all that acting needs, as NumPy arrays."""
         tensors = {
-            "observation.mean": normaliser.mean,
-            "observation.scale": normaliser.scale,
-            "observation.clip": normaliser.clip,
             **{f"layers.{name}": tensor for name, tensor in self.layers.named_parameters()},
             **{f"mean.{name}": tensor for name, tensor in self.head.named_parameters()},
             "log_std": self.log_std(),
         }
-        box = {"action.center": spaces.action_center, "action.half": spaces.action_half}
-        return PolicyWeights(
-            kind="gaussian",
-            config={"activation": "relu", "mean": self.mean_form, "layers": len(self.layers)},
-            arrays={name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
-            | {name: np.array(array, dtype=np.float32) for name, array in box.items()},
-        )
+        config = {"activation": "relu", "mean": self.mean_form, "layers": len(self.layers)}
+        return acting_weights("gaussian", config, tensors, spaces, normaliser)
 
 
-class TwinCritic(nn.Module):
-    """E = 2 independent estimates of Q(s, a), evaluated together by batched products."""
-
-    ensemble = 2
+class SquashedGaussianPolicy(nn.Module):
+    """``pi(a | s) = tanh(N(mean(s), std(s)))``: a ReLU network with heads for mean and std."""
 
     def __init__(self, spaces: Spaces, settings: NetworkSettings, *, rng: np.random.Generator) -> None:
         super().__init__()
-        size = self.ensemble
-        layers: list[nn.Module] = []
-        width = spaces.observation_dim + spaces.action_dim
-        for hidden in settings.critic_hidden:
-            layers.append(EnsembleDense(width, hidden, ensemble=size, rng=rng))
-            if settings.layer_norm:
-                layers.append(EnsembleLayerNorm(hidden, ensemble=size))
-            layers.append(nn.ReLU(inplace=True))
-            width = hidden
-        layers.append(EnsembleDense(width, 1, ensemble=size, rng=rng, bound=LAST_LAYER_BOUND))
-        self.layers = nn.Sequential(*layers)
+        widths = (spaces.observation_dim, *settings.policy_hidden)
+        self.layers = nn.ModuleList(Dense(i, o, rng=rng) for i, o in itertools.pairwise(widths))
+        self.head = Dense(widths[-1], spaces.action_dim, rng=rng, bound=LAST_LAYER_BOUND)
+        self.std_head = Dense(widths[-1], spaces.action_dim, rng=rng, bound=LAST_LAYER_BOUND)
+        self.min_log_std = settings.min_log_std
+        share = 1 - math.log(settings.initial_std) / settings.min_log_std
+        nn.init.constant_(self.std_head.bias, math.log(share / (1 - share)))
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log std before the tanh, float32 [B, A] each; log std in [min_log_std, 0]."""
+        hidden = observations
+        for layer in self.layers:
+            hidden = torch.relu_(layer(hidden))
+        return self.head(hidden), self.min_log_std * torch.sigmoid(-self.std_head(hidden))
+
+    def weights(self, spaces: Spaces, normaliser: ObservationNormaliser) -> PolicyWeights:
+        """Return copies of all that acting needs, as NumPy arrays."""
+        tensors = {
+            **{f"layers.{name}": tensor for name, tensor in self.layers.named_parameters()},
+            **{f"mean.{name}": tensor for name, tensor in self.head.named_parameters()},
+            **{f"std.{name}": tensor for name, tensor in self.std_head.named_parameters()},
+        }
+        config = {"activation": "relu", "layers": len(self.layers), "min_log_std": self.min_log_std}
+        return acting_weights("squashed-gaussian", config, tensors, spaces, normaliser)
+
+
+def acting_weights(
+    kind: str,
+    config: Mapping[str, object],
+    tensors: Mapping[str, Tensor],
+    spaces: Spaces,
+    normaliser: ObservationNormaliser,
+) -> PolicyWeights:
+    """Return a policy for acting: its tensors, how observations are scaled, and the action box, as copies."""
+    observation = {f"observation.{name}": getattr(normaliser, name) for name in ("mean", "scale", "clip")}
+    box = {"action.center": spaces.action_center, "action.half": spaces.action_half}
+    return PolicyWeights(
+        kind=kind,
+        config=config,
+        arrays={
+            name: tensor.detach().cpu().numpy().copy() for name, tensor in {**observation, **tensors}.items()
+        }
+        | {name: np.array(array, dtype=np.float32) for name, array in box.items()},
+    )
+
+
+class TwinCritic(nn.Module):
+    """E independent estimates of Q(s, a), two unless told, evaluated together by batched products."""
+
+    def __init__(
+        self, spaces: Spaces, settings: NetworkSettings, *, rng: np.random.Generator, ensemble: int = 2
+    ) -> None:
+        super().__init__()
+        self.ensemble = ensemble
+        inputs = spaces.observation_dim + spaces.action_dim
+        self.layers = _value_layers(inputs, settings, ensemble=ensemble, rng=rng)
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
         """Return each critic's value, float32 [E, B], for normalised observations and actions."""
         inputs = torch.cat((observations, actions), dim=1)
         q: Tensor = self.layers(inputs.expand(self.ensemble, -1, -1))
         return q.squeeze(2)
+
+
+class StateValue(nn.Module):
+    """One estimate of V(s): shaped like a critic that sees no action."""
+
+    def __init__(self, spaces: Spaces, settings: NetworkSettings, *, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.layers = _value_layers(spaces.observation_dim, settings, ensemble=1, rng=rng)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return values, float32 [B], for normalised observations."""
+        v: Tensor = self.layers(observations.unsqueeze(0))
+        return v.flatten()
+
+
+def _value_layers(
+    inputs: int, settings: NetworkSettings, *, ensemble: int, rng: np.random.Generator
+) -> nn.Sequential:
+    """Return E networks side by side, each from ``inputs`` numbers to one."""
+    layers: list[nn.Module] = []
+    width = inputs
+    for hidden in settings.critic_hidden:
+        layers.append(EnsembleDense(width, hidden, ensemble=ensemble, rng=rng))
+        if settings.layer_norm:
+            layers.append(EnsembleLayerNorm(hidden, ensemble=ensemble))
+        layers.append(nn.ReLU(inplace=True))
+        width = hidden
+    layers.append(EnsembleDense(width, 1, ensemble=ensemble, rng=rng, bound=LAST_LAYER_BOUND))
+    return nn.Sequential(*layers)

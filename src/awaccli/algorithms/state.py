@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from awaccli.algorithms.networks import GaussianPolicy
-from awaccli.config.settings import OptimiserSettings
+from awaccli.config.section import OptimiserSettings
 from awaccli.errors import CheckpointError
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -41,6 +42,14 @@ class Block:
             name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
 
+    def reading(self, module: nn.Module) -> nn.Module:
+        """Return a copy of the block's module that shares its values, and passes gradients to inputs only."""
+        reader = copy.deepcopy(module).requires_grad_(requires_grad=False)
+        values = self.views(self.values)
+        for name, weight in reader.named_parameters():
+            weight.data = values[name]
+        return reader
+
     def move_towards(self, source: Block, *, step: float) -> None:
         """Move every parameter by the share ``step`` of its distance to that of ``source``; 1 copies."""
         self.values.lerp_(source.values, step)
@@ -71,13 +80,14 @@ class Adam:
             for name, group in groups.items()
         }
 
-    def minimise(self, *losses: Tensor) -> None:
-        """Make one step on losses that share no parameter."""
+    def minimise(self, *losses: Tensor, resting: Collection[str] = ()) -> None:
+        """Make one step on the sum of losses, of all groups but those that are ``resting``."""
         for block in self._blocks:
             block.gradients.zero_()
         torch.autograd.backward(losses)
         for name, group in self._groups.items():
-            self._step(group, **self._state[name])
+            if name not in resting:
+                self._step(group, **self._state[name])
 
     @torch.no_grad()
     def _step(self, group: Group, step: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor) -> None:
@@ -108,8 +118,14 @@ class Adam:
         }
 
 
-def adam_for(policy: GaussianPolicy, block: Block, critic: Block | None, settings: OptimiserSettings) -> Adam:
-    """Return one Adam for a policy and its critics.
+def adam_for(
+    policy: GaussianPolicy,
+    block: Block,
+    critic: Block | None,
+    settings: OptimiserSettings,
+    **others: Group,
+) -> Adam:
+    """Return one Adam for a policy and its critics, and for whatever else learns.
 
     Weight decay is on the policy only and never on its log std: it would pull the exploration of every task
     towards the same value.
@@ -121,7 +137,7 @@ def adam_for(policy: GaussianPolicy, block: Block, critic: Block | None, setting
     }
     if critic is not None:
         groups["critic"] = Group(critic, settings.critic_lr)
-    return Adam(groups)
+    return Adam({**groups, **others})
 
 
 def named_tensors(modules: Mapping[str, nn.Module], optimiser: Adam) -> dict[str, Tensor]:

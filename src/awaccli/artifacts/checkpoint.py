@@ -22,9 +22,10 @@ from awaccli.artifacts.manifest import (
     read_manifest,
 )
 from awaccli.artifacts.tensors import read_arrays, read_policy, write_arrays, write_policy
+from awaccli.config.algorithms import ALGORITHMS
 from awaccli.config.json_value import first_problem
-from awaccli.config.settings import Settings
 from awaccli.config.task import TaskSpec
+from awaccli.config.tree import Settings
 from awaccli.errors import CheckpointError
 from awaccli.protocols import PolicyWeights
 
@@ -57,9 +58,14 @@ class CheckpointContent(BaseModel):
 
     @model_validator(mode="after")
     def _knows_its_algorithm(self) -> Self:
-        if type(self.settings.get(self.algo)) is not dict:
-            raise ValueError(f"settings has no section `{self.algo}`")
+        if type(self.settings.get(self.section)) is not dict:
+            raise ValueError(f"settings has no section `{self.section}`")
         return self
+
+    @property
+    def section(self) -> str:
+        """The section of the settings that its algorithm reads."""
+        return ALGORITHMS.get(self.algo, self.algo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,9 @@ class Checkpoint:
         Raises:
             CheckpointError: this version knows no such settings.
         """
-        algo = self.content.algo
+        section = self.content.section
         try:
-            return Settings.model_validate({algo: self.content.settings[algo]})
+            return Settings.model_validate({section: self.content.settings[section]})
         except ValidationError as error:
             raise CheckpointError(
                 f"`{self.path}` has settings that this version does not know: {first_problem(error)}",

@@ -94,11 +94,13 @@ def finetune(
     first = found.all[0].task
     algo = algo or start.content.algo
     section_of(algo)
-    section = start.content.section
+    section = start.settings().model_dump(mode="json")[start.content.section]
+    if algo != start.content.algo:
+        section = {"network": section["network"]}
     settings = resolve(
         inherited=[
             *default_layers(algo, first.reward_kind),
-            ("the checkpoint", {section: start.settings().model_dump(mode="json")[section]}),
+            ("the checkpoint", {section_of(algo): section}),
         ],
         preset=preset,
         file=config,

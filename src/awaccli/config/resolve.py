@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from awaccli.config.settings import Settings
 from awaccli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from awaccli.config.tree import Settings
 
 Flat = dict[str, Any]
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -68,6 +70,8 @@ def resolve(
 
 def setting_names() -> dict[str, Any]:
     """Return every dotted setting name with its default."""
+    from awaccli.config.tree import Settings
+
     return _flatten(Settings().model_dump(mode="json"))
 
 
@@ -82,14 +86,16 @@ def default_preset(reward_kind: str) -> str:
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Return a preset's settings as a tree.
+    """Return a preset's settings as a tree, those of the preset that it extends included.
 
     Raises:
         UsageError: there is no such preset.
     """
     if name not in preset_names():
         raise UsageError(f"unknown preset `{name}`", hint=did_you_mean(name, preset_names()))
-    return tomllib.loads((_presets() / f"{name}.toml").read_text())
+    tree = tomllib.loads((_presets() / f"{name}.toml").read_text())
+    extended = tree.pop("extends", None)
+    return _merge(load_preset(extended), tree) if extended else tree
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -153,6 +159,8 @@ def _build(values: Flat, origins: Mapping[str, str]) -> Settings:
         for section in sections:
             node = node.setdefault(section, {})
         node[leaf] = value
+    from awaccli.config.tree import Settings
+
     # A partial section must not fall back to its class's defaults but to those of the tree.
     complete = _merge(Settings().model_dump(), tree)
     try:
@@ -168,6 +176,8 @@ def _build(values: Flat, origins: Mapping[str, str]) -> Settings:
 
 def _about(name: str) -> str:
     """Return a setting's own words, for hints."""
+    from awaccli.config.tree import Settings
+
     node: Any = Settings()
     *sections, leaf = name.split(".")
     for section in sections:

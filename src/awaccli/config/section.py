@@ -33,7 +33,8 @@ Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_l
 class Section(BaseModel):
     """Settings of one algorithm or stage: unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+    # Built where it is first used: `awac --help` needs none of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, defer_build=True)
 
 
 class NetworkSettings(Section):

@@ -1,4 +1,4 @@
-"""Every setting that changes results, in one tree; and `Execution`, which only changes how a run is run.
+"""Settings of AWAC, cloning and the stages; and `Execution`, which only changes how a run is run.
 
 A setting's help text, bounds and default live here once; flags and documentation read them.
 """
@@ -9,19 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from awaccli.config.baselines import (
-    AbmSettings,
-    AwrSettings,
-    BcqSettings,
-    BearSettings,
-    BracSettings,
-    CqlSettings,
-    IqlSettings,
-    MpoSettings,
-    RlpdSettings,
-    SacSettings,
-    Td3BcSettings,
-)
 from awaccli.config.section import (
     JsonFloat,
     NetworkSettings,
@@ -65,6 +52,9 @@ class AwacSettings(Section):
     )
     normalize_advantage: bool = Field(
         default=False, description="divide advantages by their std in the batch"
+    )
+    shuffle_advantages: bool = Field(
+        default=False, description="permute advantages over the batch before weighting: a control"
     )
     value: Actions = Field(
         default="mean", description="V(s): critic at the policy mean, or mean over samples"
@@ -164,29 +154,6 @@ class EvaluateSettings(Section):
 
     episodes: int = Field(default=100, ge=1, description="episodes to evaluate")
     actions: Actions = Field(default="mean", description="act by the mean or by samples of the policy")
-
-
-class Settings(Section):
-    """The whole tree; each command uses the sections it needs."""
-
-    bc: BcSettings = BcSettings()
-    awac: AwacSettings = AwacSettings()
-    sac: SacSettings = SacSettings()
-    brac: BracSettings = BracSettings()
-    bear: BearSettings = BearSettings()
-    bcq: BcqSettings = BcqSettings()
-    td3bc: Td3BcSettings = Td3BcSettings()
-    rlpd: RlpdSettings = RlpdSettings()
-    cql: CqlSettings = CqlSettings()
-    iql: IqlSettings = IqlSettings()
-    awr: AwrSettings = AwrSettings()
-    mpo: MpoSettings = MpoSettings()
-    abm: AbmSettings = AbmSettings()
-    pretrain: PretrainSettings = PretrainSettings()
-    finetune: FinetuneSettings = FinetuneSettings()
-    collect: CollectSettings = CollectSettings()
-    rollout: RolloutSettings = RolloutSettings()
-    evaluate: EvaluateSettings = EvaluateSettings()
 
 
 class Execution(BaseModel):

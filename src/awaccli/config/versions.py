@@ -2,13 +2,13 @@
 
 STAGE_VERSIONS = {
     "collect-demos": 1,
-    "bc-rollout": 2,
-    "pretrain": 2,
-    "finetune": 2,
-    "finetune-online": 2,
+    "bc-rollout": 3,
+    "pretrain": 3,
+    "finetune": 3,
+    "finetune-online": 3,
     "eval": 1,
 }
-"""Of stages whose recipes a command of the same name follows; 2: critics and Adam by other operations."""
+"""Of stages whose recipes a command of the same name follows; 2 and 3: the same by other operations."""
 IMPORT_VERSION = 1
 VERB_VERSION = 1
 """Of all verbs that make a dataset of others."""

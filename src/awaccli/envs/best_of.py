@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from awaccli.envs.perceptron import ActionBox, Observations, blocks, take
+from awaccli.envs.perceptron import ActionBox, Observations, blocks, take, take_within
 from awaccli.envs.squashed import SquashedGaussianPolicy
 from awaccli.errors import CheckpointError
 from awaccli.protocols import PolicyWeights
 
 _PRODUCTS = 131_072
 _MAX_LAYERS = 100
+_DRAWS = (-100.0, 100.0)
 _NORM_EPSILON = np.float32(1e-5)
 
 
@@ -33,7 +34,7 @@ class BestOfPolicy:
         arrays, config = weights.arrays, weights.config
         self._observations = Observations(arrays)
         self.observation_dim = self._observations.dim
-        self._draws = take(arrays, "draws", (None, None))
+        self._draws = take_within(arrays, "draws", (None, None), *_DRAWS)
         self._generator = _generator(weights, self.observation_dim, len(self._draws))
         self.action_dim: int = self._generator.action_dim
         if self._draws.shape[1] != self._generator.width:
@@ -168,7 +169,7 @@ class _Columns:
     """One layer without its activation, for N columns, and LayerNorm where it has one.
 
     NUMERICS: as a vector's products (see ``blocks``), those of a matrix may depend on the number of threads
-    once OpenBLAS uses several: for more than 262 144 multiplications.
+    once OpenBLAS uses several: for more than 262 144 multiplications. Blocks have half of that.
     """
 
     def __init__(

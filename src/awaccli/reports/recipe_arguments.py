@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from awaccli.artifacts.manifest import Recipe
 from awaccli.config.resolve import default_preset, load_preset, resolve, setting_names
-from awaccli.config.settings import Settings
 from awaccli.config.task import TaskSpec
+from awaccli.config.tree import Settings
 from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.errors import InputError, UsageError
 from awaccli.reports.chain import Chain, lookup

@@ -9,7 +9,8 @@ from pathlib import Path
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Existing, Target, check_free, claimed
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
-from awaccli.config.settings import Actions, Execution, RolloutSettings, Settings, SimState
+from awaccli.config.settings import Actions, Execution, RolloutSettings, SimState
+from awaccli.config.tree import Settings
 from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.schema import Header, Source

@@ -20,7 +20,8 @@ from awaccli.artifacts.event_file import log_as_asked
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
 from awaccli.config.algorithms import section_of, with_fields
-from awaccli.config.settings import Execution, FinetuneSettings, Settings
+from awaccli.config.settings import Execution, FinetuneSettings
+from awaccli.config.tree import Settings
 from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset, open_dataset
@@ -232,7 +233,8 @@ def _make_training(
     algo, plan, seed = recipe.settings["algo"], settings.finetune, recipe.seed
     machine = prepare(execution, rows=cost(plan)["updates"] * plan.batch_size)
     device = machine.device
-    online_settings = _offline_start_over(settings, algo, checkpoint.content.updates)
+    made = checkpoint.content.updates if algo == checkpoint.content.algo else 0  # a new learner counts anew
+    online_settings = _offline_start_over(settings, algo, made)
     learner = build_learner(
         algo, online_settings, data.offline, seed=seed, device=device, compiled=machine.compiled
     )

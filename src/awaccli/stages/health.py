@@ -16,7 +16,7 @@ _HUGE = 1e9
 def advice(kept: int | None) -> str:
     """Return what to try after training went wrong; ``kept``: the update of the last good snapshot."""
     left = "nothing was saved yet" if kept is None else f"the state of update {kept} is kept"
-    return f"try smaller learning rates or awac.clamp_target=true, and look at the data: awac info; {left}"
+    return f"try smaller learning rates, and look at the data: awac info; {left}"
 
 
 class Health:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from awaccli.config.settings import Execution, Settings
+from awaccli.config.settings import Execution
+from awaccli.config.tree import Settings
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset
 from awaccli.errors import DatasetError, InterruptedRunError
@@ -39,7 +40,7 @@ class HeldOut:
         device: str,
         report: Reporter,
     ) -> None:
-        measured = on_td_targets(settings)
+        measured = on_td_targets(settings, algo)
         self._dataset = dataset
         self._learner = build_learner(algo, measured, [dataset], seed=seed, device=device)
         self._buffer = build_buffer(

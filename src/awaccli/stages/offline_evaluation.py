@@ -16,7 +16,10 @@ from awaccli.algorithms.fqe import FittedQ
 from awaccli.algorithms.losses import reachable_values
 from awaccli.algorithms.networks import Spaces, observation_scale
 from awaccli.artifacts.checkpoint import Checkpoint
-from awaccli.config.settings import Execution, NetworkSettings, Settings
+from awaccli.config.algorithms import with_fields
+from awaccli.config.section import NetworkSettings
+from awaccli.config.settings import Execution
+from awaccli.config.tree import Settings
 from awaccli.data.buffer import Memory, ReplayBuffer, common_task
 from awaccli.data.dataset import Dataset
 from awaccli.data.memory import SHARES
@@ -67,7 +70,7 @@ def evaluate_offline(
     content, settings = checkpoint.content, _settings_of(checkpoint)
     learner = build_learner(content.algo, settings, data, seed=seed, device=device)
     found = episode_diagnostics(
-        load_learner(checkpoint, learner, device),
+        load_learner(checkpoint, learner, content.algo, device),
         build_buffer(content.algo, settings, data, capacity=1, device=device, memory=memory),
         data,
         seed=seed,
@@ -110,14 +113,13 @@ def _require_fit(checkpoint: Checkpoint, data: Sequence[Dataset]) -> None:
 def _settings_of(checkpoint: Checkpoint) -> Settings:
     """Return the settings that a checkpoint was trained with, for measuring it."""
     sections = checkpoint.content.settings
-    return on_td_targets(
-        Settings.model_validate({k: v for k, v in sections.items() if k in Settings.model_fields})
-    )
+    known = Settings.model_validate({k: v for k, v in sections.items() if k in Settings.model_fields})
+    return on_td_targets(known, checkpoint.content.algo)
 
 
-def on_td_targets(settings: Settings) -> Settings:
+def on_td_targets(settings: Settings, algo: str) -> Settings:
     """Return settings of a learner that measures TD errors, also while training regresses on returns."""
-    return settings.model_copy(update={"awac": settings.awac.model_copy(update={"return_updates": 0})})
+    return with_fields(settings, algo, {"return_updates": 0})
 
 
 def episode_diagnostics(

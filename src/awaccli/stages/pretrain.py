@@ -17,7 +17,8 @@ from awaccli.artifacts.commit import Existing, Target, claimed
 from awaccli.artifacts.event_file import log_as_asked
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
-from awaccli.config.settings import Execution, Settings
+from awaccli.config.settings import Execution
+from awaccli.config.tree import Settings
 from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.data.buffer import common_task
 from awaccli.data.dataset import Dataset

@@ -6,6 +6,7 @@ Draws for update k come from the stream (seed, "update", k), so a resumed run ne
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,12 +33,17 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "snapshot.safetensors"
 _SUCCESS = "eval/success_final"
+_AHEAD = 16
+"""Updates that are drawn for at once: between two updates what drawing needs leaves the CPU's caches."""
 _SAVE_COSTS = 100
 """A snapshot is taken once this many times its own duration has passed: it costs 1 % of the time."""
 _SAVE_S = 2.0
 """And no sooner than this many seconds after the last."""
 _BEYOND = 10.0
 """Values this many times larger than the rewards allow have exploded."""
+
+Drawn = tuple[Batch, dict[str, torch.Tensor]]
+"""A batch and the noise of one update."""
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class Training:
     health: Health = field(default_factory=Health)
     remarks: Remarks | None = None
     """Who puts the log into words, if anybody listens."""
+    _ahead: deque[Drawn] = field(default_factory=deque)
+    """What the next updates learn from."""
     _kept: int | None = None
     """Updates that the last snapshot holds."""
     _saved_s: float = field(default_factory=time.monotonic)
@@ -75,7 +83,7 @@ class Training:
         Raises:
             RunError: at a line of the log, if a loss or value since the last one was not sane.
         """
-        batch, noise = self._draw("update")
+        batch, noise = self._ahead.popleft() if self._ahead else self._draw("update", self.updates)
         with self.machine.products():
             losses = self.learner.update(batch, noise)
         self.updates += 1
@@ -98,6 +106,9 @@ class Training:
             InterruptedRunError: a signal came; the run can be resumed.
         """
         while self.updates < goal:
+            if not self._ahead:
+                ahead = range(self.updates, min(self.updates + _AHEAD, goal))
+                self._ahead.extend(self._draw("update", update) for update in ahead)
             self.update()
             if progress:
                 progress.update(self.updates, **self.shown)
@@ -106,8 +117,8 @@ class Training:
                 self.save(scratch)
             self.stop_if_asked(report, scratch)
 
-    def _draw(self, purpose: str) -> tuple[Batch, dict[str, torch.Tensor]]:
-        source = draws(self.machine.device, self.seed, purpose, self.updates)
+    def _draw(self, purpose: str, update: int) -> Drawn:
+        source = draws(self.machine.device, self.seed, purpose, update)
         batch = self.buffer.sample(source, self.batch_size, self.offline_ratio, self.success_ratio)
         shapes = self.learner.noise_shapes(self.batch_size)
         return batch, {name: source.normal(shape) for name, shape in shapes.items()}
@@ -115,7 +126,7 @@ class Training:
     def _log(self, losses: Mapping[str, torch.Tensor]) -> None:
         self.require_sane()
         values = {name: float(value) for name, value in losses.items()}
-        found = self.learner.diagnose(*self._draw("diagnose"))
+        found = self.learner.diagnose(*self._draw("diagnose", self.updates))
         self.shown.update(values | {name: value for name, value in found.items() if isinstance(value, float)})
         self.write(values | found)
 

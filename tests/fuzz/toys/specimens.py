@@ -15,8 +15,9 @@ from awaccli.artifacts.identity import canonical_json, sha256_json
 from awaccli.artifacts.json_file import json_artifact
 from awaccli.artifacts.manifest import MANIFEST, Clock, Manifest, Recipe, inventory
 from awaccli.artifacts.metrics import MetricsLog
-from awaccli.config.settings import Execution, Settings
+from awaccli.config.settings import Execution
 from awaccli.config.task import TaskFacts, TaskSpec
+from awaccli.config.tree import Settings
 from awaccli.data.dataset import open_dataset
 from awaccli.data.evaluation import Evaluation, outcome
 from awaccli.data.schema import Header, Source
