@@ -48,7 +48,8 @@ def load_curve(folder: Path) -> Curve:
     script = """
 import sys, time
 from pathlib import Path
-from benchmarks.pipeline import buffer_of, peak_bytes
+from benchmarks.datasets import buffer_of
+from benchmarks.pipeline import peak_bytes
 before, started = peak_bytes(), time.perf_counter()
 buffer = buffer_of(Path(sys.argv[1]))
 took, used = time.perf_counter() - started, peak_bytes() - before
