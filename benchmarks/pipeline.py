@@ -103,7 +103,8 @@ def finetune_row(folder: Path) -> Row:
 
     run = Rollouts.run
     Training.update = timed("updates", Training.update)
-    Training._draw = timed("updates", Training._draw)  # for many updates at once, outside of them
+    # Batches are drawn for many updates at once, outside of them.
+    Training._draw = timed("updates", Training._draw)  # noqa: SLF001
     Rollouts.run = lambda *arguments: iter(timed("stepping", run(*arguments).__next__), None)
     settings = resolve(
         preset="released-hand",

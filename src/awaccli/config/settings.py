@@ -33,15 +33,15 @@ class BcSettings(Section):
     average: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged clone that acts; 0: the clone itself"
     )
-    network: NetworkSettings = Field(default=NetworkSettings(normalize_observations=True))
-    optimiser: OptimiserSettings = Field(default=OptimiserSettings(policy_lr=1e-3))
+    network: NetworkSettings = Field(default_factory=lambda: NetworkSettings(normalize_observations=True))
+    optimiser: OptimiserSettings = Field(default_factory=lambda: OptimiserSettings(policy_lr=1e-3))
 
 
 class AwacSettings(Section):
     """Advantage-weighted actor-critic."""
 
-    network: NetworkSettings = NetworkSettings()
-    optimiser: OptimiserSettings = OptimiserSettings()
+    network: NetworkSettings = Field(default_factory=NetworkSettings)
+    optimiser: OptimiserSettings = Field(default_factory=OptimiserSettings)
     lam: JsonFloat = Field(
         default=0.5, gt=0, description="temperature that divides the advantage; inf is cloning"
     )
@@ -159,7 +159,7 @@ class EvaluateSettings(Section):
 class Execution(BaseModel):
     """How a run is run; recorded, but not part of its identity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     workers: int = Field(default=1, ge=1, description="processes that step environments")
     threads: int = Field(default=1, ge=1, description="threads of the gradient updates")
