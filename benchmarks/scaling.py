@@ -23,7 +23,7 @@ from benchmarks.measure import Row, seconds, table
 from benchmarks.updates import PRODUCT, Contestant, products, rates
 
 BATCHES, WIDTHS = (128, 256, 512, 1024, 2048, 4096, 8192), (64, 128, 256, 512, 1024)
-TRANSITIONS, WORKERS = (10**4, 10**5, 10**6, 10**7), (1, 2, 3, 4)
+TRANSITIONS, WORKERS, EPISODES = (10**4, 10**5, 10**6, 10**7), (1, 2, 3, 4), 300
 Curve = dict[float, dict[str, float]]
 
 
@@ -66,12 +66,12 @@ print(took, used / 1e6, 4 * (2 * 39 + 30 + 3) * buffer.n_offline / 1e6)
 
 def rollout_curve(folder: Path) -> Curve:
     """Return steps per second of recording for each number of workers, starting them included."""
-    task, settings = resolve_task("relocate"), CollectSettings(policy="random", episodes=60)
+    task, settings = resolve_task("relocate"), CollectSettings(policy="random", episodes=EPISODES)
     curve: Curve = {}
     for workers in WORKERS:
         out, execution = folder / f"workers-{workers}.zarr", Execution(workers=workers)
         took = seconds(lambda: collect_demos(task, settings, out, execution=execution))  # noqa: B023
-        curve[workers] = {"awac": 60 * 200 / took}
+        curve[workers] = {"awac": EPISODES * 200 / took}
     return curve
 
 
