@@ -87,6 +87,11 @@ def draw(curves: dict[str, Curve], target: Path) -> None:
                 axes.plot(list(curve), values, color=colour, linestyle=line, marker=marker, label=name)
             if index < 3:
                 axes.set(xscale="log", yscale="log")
+                axes.yaxis.set_major_formatter("{x:g}")
+            else:
+                axes.set_ylim(bottom=0)
+            axes.set_xticks(list(curve), [f"{value:g}" for value in curve])
+            axes.tick_params("x", which="minor", bottom=False)
             axes.set_title(title)
             axes.legend()
         save(figure, target, overwrite=True)
