@@ -64,6 +64,25 @@ def make_noise():
 
 
 @pytest.fixture
+def assert_resumes(make_batch, make_noise):
+    """Check that five updates end in the same bits where another learner takes over after three."""
+
+    def check(make):
+        whole, resumed = make(), make()
+        for number in range(5):
+            batch, noise = make_batch(seed=number), make_noise(whole, seed=number)
+            whole.update(batch, noise)
+            if number == 2:
+                resumed.load({name: tensor.clone() for name, tensor in whole.tensors().items()})
+            if number > 2:
+                resumed.update(batch, noise)
+        for name, tensor in whole.tensors().items():
+            assert torch.equal(tensor, resumed.tensors()[name]), name
+
+    return check
+
+
+@pytest.fixture
 def shaken():
     """Give a learner large weights everywhere, so that nothing is near zero."""
 

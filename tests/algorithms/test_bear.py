@@ -169,14 +169,5 @@ def test_its_value_is_that_of_the_action_it_takes(spaces, shaken, make_batch, re
         assert value == pytest.approx(min(max(values, key=lambda q: q[0])), rel=1e-4)
 
 
-def test_it_resumes_to_the_same_bits(spaces, make_batch, make_noise):
-    whole = bear(spaces, bc_updates=2)
-    for number in range(5):
-        if number == 3:
-            resumed = bear(spaces)
-            resumed.load({name: tensor.clone() for name, tensor in whole.tensors().items()})
-        whole.update(make_batch(seed=number), make_noise(whole, seed=number))
-    for number in (3, 4):
-        resumed.update(make_batch(seed=number), make_noise(resumed, seed=number))
-    for name, tensor in whole.tensors().items():
-        assert torch.equal(tensor, resumed.tensors()[name]), name
+def test_it_resumes_to_the_same_bits(spaces, assert_resumes):
+    assert_resumes(lambda: bear(spaces, bc_updates=2))

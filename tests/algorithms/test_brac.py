@@ -111,14 +111,5 @@ def test_a_high_price_brings_the_policy_to_the_behaviour_model(spaces, make_batc
     assert found[0.0] > 5
 
 
-def test_it_resumes_to_the_same_bits(spaces, make_batch, make_noise):
-    whole = brac(spaces, bc_updates=2)
-    for number in range(5):
-        if number == 3:
-            resumed = brac(spaces)
-            resumed.load({name: tensor.clone() for name, tensor in whole.tensors().items()})
-        whole.update(make_batch(seed=number), make_noise(whole, seed=number))
-    for number in (3, 4):
-        resumed.update(make_batch(seed=number), make_noise(resumed, seed=number))
-    for name, tensor in whole.tensors().items():
-        assert torch.equal(tensor, resumed.tensors()[name]), name
+def test_it_resumes_to_the_same_bits(spaces, assert_resumes):
+    assert_resumes(lambda: brac(spaces, bc_updates=2))

@@ -132,14 +132,5 @@ def test_calibrated_values_stay_above_those_that_are_only_conservative(bandit, t
     assert values[1] > values[0] + 0.02
 
 
-def test_it_resumes_to_the_same_bits(spaces, make_batch, make_noise):
-    whole = cql(spaces)
-    for number in range(5):
-        if number == 3:
-            resumed = cql(spaces)
-            resumed.load({name: tensor.clone() for name, tensor in whole.tensors().items()})
-        whole.update(make_batch(seed=number), make_noise(whole, seed=number))
-    for number in (3, 4):
-        resumed.update(make_batch(seed=number), make_noise(resumed, seed=number))
-    for name, tensor in whole.tensors().items():
-        assert torch.equal(tensor, resumed.tensors()[name]), name
+def test_it_resumes_to_the_same_bits(spaces, assert_resumes):
+    assert_resumes(lambda: cql(spaces))

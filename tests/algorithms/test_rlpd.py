@@ -103,14 +103,5 @@ def test_it_finds_the_best_action_where_there_are_data_everywhere(bandit, make_n
     assert task.regret(task.train(learner, make_noise)) < 0.02
 
 
-def test_it_resumes_to_the_same_bits(spaces, make_batch, make_noise):
-    whole = rlpd(spaces, policy_every=2)
-    for number in range(5):
-        if number == 3:
-            resumed = rlpd(spaces, policy_every=2)
-            resumed.load({name: tensor.clone() for name, tensor in whole.tensors().items()})
-        whole.update(make_batch(seed=number), make_noise(whole, seed=number))
-    for number in (3, 4):
-        resumed.update(make_batch(seed=number), make_noise(resumed, seed=number))
-    for name, tensor in whole.tensors().items():
-        assert torch.equal(tensor, resumed.tensors()[name]), name
+def test_it_resumes_to_the_same_bits(spaces, assert_resumes):
+    assert_resumes(lambda: rlpd(spaces, policy_every=2))
