@@ -91,6 +91,19 @@ def test_rows_by_definition(dataset, make_episode, n_step, reward_floor):
     assert everything(buffer).offline.tolist() == [True] * buffer.n_offline + [False] * buffer.n_online
 
 
+def test_actions_lead_within_their_episode(make_task, make_episode):
+    episodes = [make_episode(np.random.default_rng(seed), steps=steps) for seed, steps in ((0, 4), (1, 2))]
+    plain, led = (
+        ReplayBuffer([], **TARGETS, capacity=9, action_lead=lead, task=make_task()) for lead in (0, 3)
+    )
+    plain.extend(episodes)
+    led.extend(episodes)
+    before, after = everything(plain), everything(led)
+    assert torch.equal(after.actions, before.actions[[3, 3, 3, 3, 5, 5]])
+    assert torch.equal(after.observations, before.observations)
+    assert torch.equal(after.rewards, before.rewards)
+
+
 def test_hand_computed(make_task, make_episode):
     ends = {
         "truncated": {"terminated": False, "truncated": True},

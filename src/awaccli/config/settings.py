@@ -30,6 +30,9 @@ class BcSettings(Section):
 
     updates: int = Field(default=5_000, ge=0, description="gradient updates of behaviour cloning")
     batch_size: int = Field(default=256, ge=1, description="transitions per update of behaviour cloning")
+    action_lead: int = Field(
+        default=0, ge=0, description="steps by which cloned actions lead: a faster clone of slow recordings"
+    )
     average: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged clone that acts; 0: the clone itself"
     )

@@ -49,6 +49,7 @@ class ReplayBuffer:
         reward_floor: float | None,
         capacity: int,
         device: str,
+        action_lead: int = 0,
         task: TaskFacts | None = None,
         memory: Memory | None = None,
     ) -> None:
@@ -61,6 +62,7 @@ class ReplayBuffer:
             reward_floor: reward that a truncated failure is taken to go on with; None counts as 0.
             capacity: online transitions kept, at least 1.
             device: where the rows live.
+            action_lead: steps by which the actions of rows are ahead of their observations.
             task: what online episodes are of; default: the task of the offline data.
             memory: where offline rows go that are too many for it; default: everything is loaded.
 
@@ -68,7 +70,7 @@ class ReplayBuffer:
             DatasetError: the datasets do not fit each other, or no task is known.
         """
         self.task = common_task(offline, task)
-        self._targets = TargetSettings(discount, n_step, reward_floor)
+        self._targets = TargetSettings(discount, n_step, reward_floor, action_lead)
         self._scale = ActionScale.of(self.task)
         self._capacity = capacity
         self._device = torch.device(device)

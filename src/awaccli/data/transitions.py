@@ -68,7 +68,7 @@ class Rollouts:
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """How rewards become learning targets."""
+    """How recorded steps become what is learned from them."""
 
     discount: float
     """Per environment step, in (0, 1)."""
@@ -76,6 +76,8 @@ class TargetSettings:
     """Steps of logged reward before the target bootstraps, at least 1."""
     reward_floor: float | None
     """Reward of every step after a truncated failure, for Monte-Carlo returns; None counts as 0."""
+    action_lead: int = 0
+    """Steps from an observation to the action that stands beside it; beyond the last step it is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,10 @@ def training_rows(rollouts: Rollouts, targets: TargetSettings, scale: ActionScal
     stops = np.cumsum(rollouts.lengths)
     observations = np.insert(rollouts.observations, stops, rollouts.final, axis=0)
     here = np.arange(len(left)) + episode
+    led = np.arange(len(left)) + np.minimum(targets.action_lead, left - 1)
     columns = (
         rollouts.observations,
-        scale.scaled(rollouts.actions),
+        scale.scaled(rollouts.actions[led]),
         _n_step_rewards(rollouts.rewards, left, targets)[:, None],
         bootstrap[:, None],
         observations[here + ahead],

@@ -108,6 +108,7 @@ def build_buffer(
         reward_floor=facts.reward_range[0] if facts.reward_range else None,
         capacity=capacity,
         device=device,
+        action_lead=settings.bc.action_lead if section == "bc" else 0,
         memory=memory,
     )
 
