@@ -19,7 +19,7 @@ from awaccli.config.algorithms import ALGORITHMS
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "challenges"
 SMALLER = {
-    r"\[64, 64\]": "[8]",
+    r"\[128, 128\]": "[8]",
     r"(?m)^updates = \d+": "updates = 2",
     r"(?m)^bc_updates = \d+": "bc_updates = 1",
     r"(?m)^batch_size = \d+": "batch_size = 8",
