@@ -16,6 +16,7 @@ from awaccli.artifacts.manifest import read_manifest
 from awaccli.cli.app import command
 from awaccli.config.algorithms import ALGORITHMS
 
+pytestmark = pytest.mark.timeout(600)  # 25 s of CPU time, on a machine that may be busy
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "challenges"
 SMALLER = {
