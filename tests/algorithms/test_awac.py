@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from awaccli.algorithms.awac import Awac
 from awaccli.algorithms.bc import BehaviourCloning
@@ -37,7 +38,7 @@ def assert_equal(first, second):
 def reference_losses(known, settings):
     rows, draws, size = known.rows, known.draws, known.size
     std = np.exp(-6 / (1 + np.exp(known.weights["policy.free_log_std"])))
-    squared, log_probs, advantages = 0.0, [], []
+    squared, log_probs, advantages, normalising = 0.0, [], [], []
     for i in range(size):
         here, there = known.here(i), known.there(i)
         next_action = np.tanh(known.head("policy", there)) + std * draws["next"][i]
@@ -54,16 +55,23 @@ def reference_losses(known, settings):
             sampled = [np.clip(mean + std * draw[i], -1, 1) for draw in draws["value"]]
             value = np.mean([min(known.q("critic", here, action)) for action in sampled])
         advantages.append(min(q) - value)
+        drawn = draws["normaliser"][:, i] if settings.normaliser_samples else []
+        normalising.append(
+            [min(known.q("critic", here, np.clip(mean + std * draw, -1, 1))) - value for draw in drawn]
+        )
         density = np.exp(-0.5 * ((rows["actions"][i] - mean) / std) ** 2) / (std * math.sqrt(2 * math.pi))
         log_probs.append(np.log(density).sum())
 
-    shape = np.array(advantages) / (np.std(advantages) if settings.normalize_advantage else 1)
-    if settings.advantage_cap is not None:
-        shape = np.minimum(shape, settings.advantage_cap)
+    scale = np.std(advantages) if settings.normalize_advantage else 1
+    cap = np.inf if settings.advantage_cap is None else settings.advantage_cap
+    shape = np.minimum(np.array(advantages) / scale, cap)
+    normalisers = np.ones(size)
+    if settings.normaliser_samples:
+        normalisers = np.exp(np.minimum(np.array(normalising) / scale, cap) / settings.lam).mean(axis=1)
     if settings.weights == "binary":
         weights = (shape > 0).astype(float)
     else:
-        weights = np.exp(shape / settings.lam)
+        weights = np.exp(shape / settings.lam) / normalisers
         weights = (
             size * weights / weights.sum() if settings.weights == "softmax" else np.minimum(weights, 3.0)
         )
@@ -71,10 +79,12 @@ def reference_losses(known, settings):
 
 
 @pytest.mark.parametrize("value", ["mean", "sample"])
-@pytest.mark.parametrize("weights", ["softmax", "exp", "binary"])
+@pytest.mark.parametrize(
+    ("weights", "normaliser"), [("softmax", 0), ("exp", 0), ("binary", 0), ("softmax", 4), ("exp", 4)]
+)
 @pytest.mark.parametrize("cap", [None, 0.2])
 def test_losses_are_those_of_the_reference(
-    spaces, shaken, make_batch, make_noise, reference, value, weights, cap
+    spaces, shaken, make_batch, make_noise, reference, value, weights, normaliser, cap
 ):
     learner = shaken(
         awac(
@@ -86,6 +96,7 @@ def test_losses_are_those_of_the_reference(
             lam=0.7,
             max_weight=3.0,
             normalize_advantage=cap is None,
+            normaliser_samples=normaliser,
         )
     )
     batch = make_batch(bootstraps=torch.tensor([0.99, 0.0, 0.99**3, 0.99, 0.99]))
@@ -178,6 +189,20 @@ def test_infinite_temperature_is_behaviour_cloning(spaces, make_batch, make_nois
         clone.update(batch, {})
     mine = learner.tensors()
     assert_equal({name: mine[name] for name in clone.tensors()}, clone.tensors())
+
+
+def test_divided_by_the_normaliser_a_weight_knows_no_value(shaken, spaces, make_batch, make_noise):
+    for cap, same in ((None, True), (0.1, False)):
+        settings = {"weights": "exp", "advantage_cap": cap, "normaliser_samples": 4, "lam": 2.0}
+        learners = [shaken(awac(spaces, value=value, **settings)) for value in ("sample", "mean")]
+        batch, noise = make_batch(), make_noise(learners[0])
+        one, other = (learner.update(batch, noise)["loss/policy"].item() for learner in learners)
+        assert (one == pytest.approx(other, rel=1e-5)) == same
+
+
+def test_binary_weights_have_nothing_to_normalise():
+    with pytest.raises(ValidationError, match="binary weights have no"):
+        AwacSettings(weights="binary", normaliser_samples=4)
 
 
 def test_schedules_start_with_cloning_and_with_logged_returns(shaken, spaces, make_batch, make_noise):
@@ -310,6 +335,7 @@ def test_tensors_of_another_learner_are_refused_and_nothing_changes(spaces):
 
 def test_noise_shapes(spaces):
     assert awac(spaces).noise_shapes(7) == {"next": (7, 2)}
+    assert awac(spaces, normaliser_samples=3).noise_shapes(7) == {"next": (7, 2), "normaliser": (3, 7, 2)}
     assert awac(spaces, value="sample", value_samples=4).noise_shapes(7) == {
         "next": (7, 2),
         "value": (4, 7, 2),

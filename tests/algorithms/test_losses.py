@@ -73,6 +73,22 @@ def test_cap_and_normalisation_by_hand():
     assert losses.normalised_advantage(torch.ones(4)).isfinite().all()
 
 
+def test_normaliser_by_hand():
+    sampled = f64([0.0, -3.0], [math.log(3), 5.0])
+    found = losses.log_normaliser(sampled, 2.0)
+    expected = [2 * math.log((1 + math.sqrt(3)) / 2), 2 * math.log((math.exp(-1.5) + math.exp(2.5)) / 2)]
+    assert found.tolist() == pytest.approx(expected)
+    torch.testing.assert_close(losses.log_normaliser(sampled + 7, 2.0), found + 7)  # V(s) cancels
+    assert losses.log_normaliser(f64([-1e6], [1e6]), 1e-2).isfinite().all()
+
+
+def test_normaliser_goes_from_the_mean_to_the_best_action():
+    sampled = f64([0.0], [1.0], [8.0])
+    assert losses.log_normaliser(sampled, math.inf).item() == 3
+    assert losses.log_normaliser(sampled, 1e6).item() == pytest.approx(3, rel=1e-4)
+    assert losses.log_normaliser(sampled, 1e-3).item() == pytest.approx(8, rel=1e-3)
+
+
 def test_truncation_bootstraps_and_termination_does_not():
     target = losses.td_target(f64(-1.0, -1.0), f64(0.99, 0.0), f64(-50.0, -50.0))
     assert target.tolist() == pytest.approx([-50.5, -1])

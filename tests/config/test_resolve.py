@@ -60,6 +60,11 @@ def test_every_preset_resolves(preset):
         ({"assignments": ["lam=1"]}, "unknown setting `lam`", "did you mean `awac.lam`?"),
         ({"assignments": ["awac.lam"]}, "has no value", "section.name=value"),
         ({"flags": {"awac.lam": -1.0}}, "setting `awac.lam` in a flag", None),
+        (
+            {"assignments": ["awac.weights=binary", "awac.normaliser_samples=3"]},
+            r"^setting `awac`: binary weights have no Z\(s\): normaliser_samples must be 0$",
+            "awac config show",
+        ),
         ({"preset": "smok"}, "unknown preset `smok`", "`smoke`"),
     ],
 )

@@ -27,6 +27,15 @@ class _Phase(NamedTuple):
     """All logged actions weigh the same."""
 
 
+class _Advantages(NamedTuple):
+    """How much better than the policy actions look, by the online critics."""
+
+    logged: Tensor
+    """``A(s, a) = min_j Q_j(s, a) - V(s)``, float32 [B]."""
+    sampled: Tensor | None
+    """``A(s, a_k)`` of the policy's own actions, float32 [K, B], where weights are divided by Z(s)."""
+
+
 class Awac(GradientLearner):
     """A ``Learner``: critics learn what logged actions are worth, the policy imitates the better ones."""
 
@@ -51,13 +60,15 @@ class Awac(GradientLearner):
         self._bounds = self._reachable if settings.clamp_target else None
 
     def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:
-        """Return the draws one update wants: ``next`` for a', ``value`` for V(s) by samples, ``shuffle``."""
+        """Return the draws one update wants: for a', V(s) by samples, the control, and Z(s)."""
         settings, one = self._settings, (batch_size, self._spaces.action_dim)
         shapes: dict[str, tuple[int, ...]] = {"next": one}
         if settings.value == "sample":
             shapes["value"] = (settings.value_samples, *one)
         if settings.shuffle_advantages:
             shapes["shuffle"] = (batch_size,)
+        if settings.normaliser_samples:
+            shapes["normaliser"] = (settings.normaliser_samples, *one)
         return shapes
 
     def _phase(self) -> _Phase:
@@ -109,28 +120,48 @@ class Awac(GradientLearner):
 
     def _advantage(
         self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor]
-    ) -> Tensor:
-        """Return ``A(s, a) = min_j Q_j(s, a) - V(s)``, float32 [B], by the online critics."""
-        if self._settings.value == "mean":
+    ) -> _Advantages:
+        """Return the advantages of logged actions, and of those that Z(s) is taken over."""
+        settings = self._settings
+        if settings.value == "mean":
             value = self._critic(observations, self._actions(mean)).amin(dim=0)
         else:
-            samples = self._actions(mean, noise["value"])
-            repeated = observations.expand(len(samples), -1, -1)
-            q_samples = self._critic(repeated.flatten(0, 1), samples.flatten(0, 1))
-            value = q_samples.amin(dim=0).view(len(samples), -1).mean(dim=0)
-        advantage: Tensor = q.amin(dim=0) - value
-        return advantage[noise["shuffle"].argsort()] if self._settings.shuffle_advantages else advantage
+            value = self._sampled_q(observations, mean, noise["value"]).mean(dim=0)
+        logged, sampled = q.amin(dim=0) - value, None
+        if settings.normaliser_samples:
+            # DEVIATION: in the derivation the actions are the behaviour policy's, which AWAC does not model.
+            sampled = self._sampled_q(observations, mean, noise["normaliser"]) - value
+        if settings.shuffle_advantages:
+            order = noise["shuffle"].argsort()
+            logged, sampled = logged[order], None if sampled is None else sampled[:, order]
+        return _Advantages(logged, sampled)
 
-    def _weights(self, advantage: Tensor) -> Tensor:
+    def _sampled_q(self, observations: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
+        """Return ``min_j Q_j(s, a_k)`` of the policy's actions, float32 [K, B], for noise [K, B, A]."""
+        samples = self._actions(mean, noise)
+        repeated = observations.expand(len(samples), -1, -1)
+        q: Tensor = self._critic(repeated.flatten(0, 1), samples.flatten(0, 1)).amin(dim=0)
+        return q.view(len(samples), -1)
+
+    def _weights(self, found: _Advantages) -> Tensor:
         """Return the weights of logged actions, float32 [B], for their advantages."""
-        settings = self._settings
-        if settings.normalize_advantage:
-            advantage = losses.normalised_advantage(advantage)
-        if settings.advantage_cap is not None:
-            advantage = losses.capped_advantage(advantage, settings.advantage_cap)
+        settings, advantage = self._settings, self._seen(found.logged, found.logged)
+        if found.sampled is not None:
+            advantage = advantage - losses.log_normaliser(
+                self._seen(found.sampled, found.logged), settings.lam
+            )
         return losses.awac_weights(
             advantage, settings.lam, form=settings.weights, max_weight=settings.max_weight
         )
+
+    def _seen(self, advantage: Tensor, logged: Tensor) -> Tensor:
+        """Return advantages, float32 [..., B], as ``lam`` divides them: scaled as logged ones, and capped."""
+        settings = self._settings
+        if settings.normalize_advantage:
+            advantage = losses.normalised_advantage(advantage, like=logged)
+        if settings.advantage_cap is not None:
+            advantage = losses.capped_advantage(advantage, settings.advantage_cap)
+        return advantage
 
     def _actions(self, mean: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the policy's actions, [..., B, A], as the environment would execute them."""
@@ -146,7 +177,7 @@ class Awac(GradientLearner):
         mean, log_std = self._policy.mean(observations), self._policy.log_std()
         advantage = self._advantage(observations, q, mean, noise)
         found = (
-            diagnostics.of_weights(advantage, self._weights(advantage), self._settings)
+            diagnostics.of_weights(advantage.logged, self._weights(advantage), self._settings)
             | diagnostics.of_critic(q.amin(dim=0), batch.returns, self._reachable)
             | diagnostics.of_policy(mean, log_std, batch.actions)
             | {"batch/offline_share": batch.offline.float().mean()}

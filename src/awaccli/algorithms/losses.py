@@ -62,9 +62,12 @@ def critic_loss(q: Tensor, target: Tensor) -> Tensor:
     return (q - target).square().mean(dim=1).sum()
 
 
-def normalised_advantage(advantage: Tensor) -> Tensor:
-    """Return ``A / std(A)`` over the batch, float [B]: ``lam`` then counts standard deviations."""
-    return advantage / advantage.std(correction=0).clamp(min=1e-6)
+def normalised_advantage(advantage: Tensor, like: Tensor | None = None) -> Tensor:
+    """Return ``A / std(A)`` over the batch, float [B]: ``lam`` then counts standard deviations.
+
+    ``like`` gives the std instead, float [B].
+    """
+    return advantage / (advantage if like is None else like).std(correction=0).clamp(min=1e-6)
 
 
 def capped_advantage(advantage: Tensor, cap: float) -> Tensor:
@@ -107,6 +110,23 @@ def awac_weights(
     return (advantage / lam).clamp(max=math.log(max_weight)).exp()
 
 
+def log_normaliser(sampled: Tensor, lam: float) -> Tensor:
+    """Return ``lam * log Z(s)``, ``Z(s) = mean_k exp(A(s, a_k) / lam)``, float [B], in units of return.
+
+    What is left of an advantage without it weighs ``exp(A / lam) / Z(s)``: how much better than other actions
+    of the same state a logged one is. ``V(s)`` is in both, so that weight does not depend on it.
+
+    Args:
+        sampled: ``A(s, a_k)``, float [K, B].
+        lam: temperature > 0, in the same units. ``inf`` gives the mean advantage.
+
+    Source: the normaliser of the optimal policy in AWAC (arXiv:2006.09359), which its algorithm leaves out.
+    """
+    if math.isinf(lam):
+        return sampled.mean(dim=0)
+    return lam * (torch.logsumexp(sampled / lam, dim=0) - math.log(len(sampled)))
+
+
 def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Return the log density of actions under a diagonal Gaussian, float [B].
 
@@ -133,7 +153,8 @@ def weighted_likelihood_loss(log_prob: Tensor, weights: Tensor) -> Tensor:
     """
     assert log_prob.shape == weights.shape
     assert not weights.requires_grad
-    # DEVIATION: the normaliser Z(s) of the derivation is left out, as in the paper's own experiments.
+    # DEVIATION: the normaliser Z(s) of the derivation is left out, as in the paper's own experiments, unless
+    # the weights come with it, see log_normaliser.
     return -(weights * log_prob).mean()
 
 

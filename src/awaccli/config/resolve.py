@@ -169,9 +169,10 @@ def _build(values: Flat, origins: Mapping[str, str]) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         place = f" in {origins[name]}" if name in origins else ""
-        raise UsageError(
-            f"setting `{name}`{place}: {first['msg']}, not {first['input']!r}", hint=_about(name)
-        ) from error
+        message = first["msg"].removeprefix("Value error, ")
+        # What is wrong with a section as a whole says so itself; its values would fill a screen.
+        given = "" if isinstance(first["input"], Mapping) else f", not {first['input']!r}"
+        raise UsageError(f"setting `{name}`{place}: {message}{given}", hint=_about(name)) from error
 
 
 def _about(name: str) -> str:
@@ -182,7 +183,8 @@ def _about(name: str) -> str:
     *sections, leaf = name.split(".")
     for section in sections:
         node = getattr(node, section, None)
-    if isinstance(node, BaseModel) and leaf in type(node).model_fields:
+    fields = type(node).model_fields if isinstance(node, BaseModel) else {}
+    if leaf in fields and fields[leaf].description:
         return f"{name}: {field_help(type(node), leaf)}"
     return "`awac config show` lists all settings"
 

@@ -5,9 +5,9 @@ A setting's help text, bounds and default live here once; flags and documentatio
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from awaccli.config.section import (
     JsonFloat,
@@ -56,6 +56,9 @@ class AwacSettings(Section):
     normalize_advantage: bool = Field(
         default=False, description="divide advantages by their std in the batch"
     )
+    normaliser_samples: int = Field(
+        default=0, ge=0, description="policy actions per state that Z(s) divides the weight by; 0: no Z(s)"
+    )
     shuffle_advantages: bool = Field(
         default=False, description="permute advantages over the batch before weighting: a control"
     )
@@ -77,6 +80,12 @@ class AwacSettings(Section):
     average: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged policy that acts; 0: the policy itself"
     )
+
+    @model_validator(mode="after")
+    def _normaliser_has_a_temperature(self) -> Self:
+        if self.normaliser_samples and self.weights == "binary":
+            raise ValueError("binary weights have no Z(s): normaliser_samples must be 0")
+        return self
 
 
 class PretrainSettings(Section):
