@@ -9,7 +9,7 @@ PEERS_VENV := .venv-peers
 PEERS := $(PEERS_VENV)/installed
 
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test check learn faults fuzz gpu bench install docs clean
+.PHONY: help quickstart readme test check learn faults fuzz gpu bench install docs clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 quickstart: $(STAMP)  ## From 25 demonstrations to a policy that succeeds, in minutes
 	@$(MAKE) --no-print-directory -C examples/relocate AWAC=$(abspath $(BIN))/awac
+
+readme: $(STAMP)  ## Run the quickstart's three seeds, rewrite what README.md shows of them; with -j2, two at a time
+	@$(MAKE) --no-print-directory -C examples/relocate AWAC=$(abspath $(BIN))/awac PYTHON=$(abspath $(BIN))/python readme
 
 test: $(STAMP)  ## Run the tests
 	$(BIN)/python -m pytest

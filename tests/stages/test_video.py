@@ -25,8 +25,9 @@ from awaccli.errors import (
     UsageError,
 )
 from awaccli.stages.collect_demos import collect_demos
+from awaccli.stages.drawing import VideoSettings, _pace
 from awaccli.stages.film import Take, Tile, film, write_film
-from awaccli.stages.video import VideoSettings, _pace, video
+from awaccli.stages.video import video
 
 TRUSTED = Execution(trust_env=True)
 GREEN, VERMILION, BACKGROUND = (0, 158, 115), (213, 94, 0), (24, 24, 24)

@@ -19,7 +19,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
     """
     require_writable(path)
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"`{path}` already exists", hint="use --overwrite, or another -o/--output")
+        raise OutputExistsError(f"`{path}` already exists", hint="use --overwrite, or another name")
 
 
 @contextmanager

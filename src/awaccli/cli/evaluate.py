@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,14 @@ from awaccli.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
     from awaccli.artifacts.checkpoint import Checkpoint
+    from awaccli.config.task import TaskSpec
     from awaccli.data.dataset import Dataset
+    from awaccli.data.evaluation import Evaluation
+    from awaccli.episode import Episode
     from awaccli.protocols import Reporter
+    from awaccli.stages.drawing import Film, VideoSettings
+
+_MOST = 16
 
 
 def evaluate(
@@ -35,6 +42,34 @@ def evaluate(
     success: Annotated[
         str, typer.Option("--success", help="Which success --min-success means: any, final or held.")
     ] = "final",
+    video: Annotated[
+        Path | None,
+        typer.Option("--video", help="Draw episodes into a .mp4 (needs the extra `video`) or .gif, too."),
+    ] = None,
+    video_episodes: Annotated[
+        int | None,
+        typer.Option(
+            "--video-episodes",
+            min=1,
+            max=_MOST,
+            help="How many: the first, and a success and a failure where there are both [default: 4].",
+        ),
+    ] = None,
+    video_every: Annotated[
+        int | None,
+        typer.Option(
+            "--video-every", min=1, help="Steps between pictures [default: about 25 pictures a second]."
+        ),
+    ] = None,
+    video_width: Annotated[
+        int | None,
+        typer.Option(
+            "--video-width",
+            min=64,
+            max=4096,
+            help="Of each episode, in pixels [default: 640; 320 if several].",
+        ),
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Measure on --data alone: likelihood, TD error, fitted Q.")
     ] = False,
@@ -66,7 +101,8 @@ def evaluate(
 ) -> None:
     """Roll out a policy and count success at any step, at the last step, and held.
 
-    Where there is no simulator, --offline says what held-out data can.
+    Where there is no simulator, --offline says what held-out data can. What stops a --video costs no
+    measurement: the result is printed, and kept with -o, before its error ends the command.
 
     Example: awac eval finetuned.ckpt -n 100 --min-success 0.9
     """
@@ -84,41 +120,108 @@ def evaluate(
     from awaccli.artifacts.checkpoint import open_checkpoint
     from awaccli.stages import evaluate as stage
 
+    look = _look(video, video_episodes, video_every, video_width, overwrite=overwrite)
     opened = open_checkpoint(opt.one_path(checkpoint, "checkpoint"))
     if offline or data:
-        if not (offline and data) or output or task or min_success is not None or dry_run:
+        if not (offline and data) or output or task or min_success is not None or video or dry_run:
             raise UsageError(
-                "--offline goes with --data, and neither with -o, --task, --min-success or --dry-run",
+                "--offline goes with --data, not with -o, --task, --min-success, --video or --dry-run",
                 hint="awac eval CKPT --offline --data HELD.zarr --json",
             )
         run = opt.execution("1", threads, episode_timeout="0s", max_memory=max_memory)
         held = open_all(opt.paths(data, "dataset"), report, max_memory=max_memory)
         _offline(opened, held, fqe_updates, seed=seed, execution=run, as_json=as_json, report=report)
         return
-    spec = None
+    spec = _task(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
+    from awaccli.stages.evaluation_video import evaluation_video, require_drawable
+
+    if dry_run:
+        recipe = stage.planned(opened, settings, spec, seed=seed, execution=run)
+        if video:
+            require_drawable(opened, look, task=spec, execution=run)
+        others = [video] if video else []
+        plan(recipe, out, when, {"episodes": settings.episodes}, as_json=as_json, others=others)
+        return
+    seen: list[Episode] = []
+    result = stage.evaluate(
+        opened,
+        settings,
+        out,
+        task=spec,
+        seed=seed,
+        execution=run,
+        existing=when,
+        report=report,
+        seen=seen.extend,
+    )
+    draw = partial(
+        evaluation_video,
+        opened,
+        settings,
+        look=look,
+        episodes=seen,
+        task=spec,
+        seed=seed,
+        execution=run,
+        overwrite=overwrite,
+        report=report,
+    )
+    _say(result, partial(draw, video) if video else None, as_json=as_json, report=report)
+    reached = getattr(result.outcome.success, success).rate
+    if min_success is not None and reached < min_success:
+        raise CheckError(f"success ({success}) is {reached:.2f}, below {min_success:.2f}")
+
+
+def _task(
+    task: str | None,
+    *,
+    kwargs: str | None,
+    horizon: int | None,
+    obs_keys: str | None,
+    success_key: str | None,
+) -> TaskSpec | None:
+    """Return the task to measure on, or None: the checkpoint's own."""
     if task is not None:
-        spec = task_spec(task, kwargs=env_kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
-    elif env_kwargs or horizon or obs_keys or success_key:
+        return task_spec(task, kwargs=kwargs, horizon=horizon, obs_keys=obs_keys, success_key=success_key)
+    if kwargs or horizon or obs_keys or success_key:
         raise UsageError(
             "--env-kwargs, --horizon, --obs-keys and --success-key describe the --task, which is not given",
             hint="name the task too, or leave them out: the checkpoint knows its own",
         )
-    if dry_run:
-        recipe = stage.planned(opened, settings, spec, seed=seed, execution=run)
-        plan(recipe, out, when, {"episodes": settings.episodes}, as_json=as_json)
-        return
-    result = stage.evaluate(
-        opened, settings, out, task=spec, seed=seed, execution=run, existing=when, report=report
-    )
-    if as_json:
-        emit_json(result.for_readers())
-    else:
+    return None
+
+
+def _look(
+    video: Path | None, episodes: int | None, every: int | None, width: int | None, *, overwrite: bool
+) -> VideoSettings:
+    """Return how the film is to be, having checked that it can be written."""
+    from awaccli.stages.drawing import VideoSettings, require_film
+
+    if video:
+        require_film(video, overwrite=overwrite)
+    elif episodes or every or width:
+        raise UsageError(
+            "--video-episodes, --video-every and --video-width go with --video",
+            hint="name the film, e.g. --video out.mp4",
+        )
+    return VideoSettings(count=episodes or 4, every=every, width=width)
+
+
+def _say(result: Evaluation, draw: Callable[[], Film] | None, *, as_json: bool, report: Reporter) -> None:
+    """Print what was measured, whatever becomes of the film: in JSON, one that could not be made is null."""
+    if not as_json:
         from awaccli.reports.success import evaluation_text
 
         emit(evaluation_text(result))
-    reached = getattr(result.outcome.success, success).rate
-    if min_success is not None and reached < min_success:
-        raise CheckError(f"success ({success}) is {reached:.2f}, below {min_success:.2f}")
+    film = None
+    try:
+        if draw:
+            film = draw()
+            report.note(f"made {film.path}")
+    finally:
+        if as_json:
+            filmed = {"video": film.model_dump(mode="json") if film else None} if draw else {}
+            emit_json(result.for_readers() | filmed)
 
 
 def _offline(

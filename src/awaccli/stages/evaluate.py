@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -42,8 +43,20 @@ def evaluate(
     execution: Execution | None = None,
     existing: Existing = Existing.REFUSE,
     report: Reporter = SILENT,
+    seen: Callable[[list[Episode]], object] | None = None,
 ) -> Evaluation:
     """Roll out ``checkpoint`` and return the result; with ``out``, commit it as an artifact too.
+
+    Args:
+        checkpoint: whose policy acts.
+        settings: how many episodes, and how it acts.
+        out: a ``.json`` to keep the result in, or None.
+        task: what to measure on (default: the checkpoint's own).
+        seed: of all streams.
+        execution: how to run.
+        existing: what to do about an output that is there.
+        report: whom to tell.
+        seen: gets the episodes, in order; not called where the result is there already.
 
     Raises:
         AwacError: no simulator for the task, sizes that do not fit, an output that exists, a failed run.
@@ -51,13 +64,19 @@ def evaluate(
     execution = execution or Execution()
     facts = describe(task_of(checkpoint, task, execution))
     recipe = evaluate_recipe(checkpoint, settings, facts.spec, seed=seed)
+
+    def measure() -> Evaluation:
+        episodes = roll_out(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
+        if seen:
+            seen(episodes)
+        return _result(checkpoint, settings, facts, episodes, seed=seed)
+
     if out is None:
-        return _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
+        return measure()
     with claimed(out, recipe, existing, ancestors=checkpoint.manifest.lineage()) as target:
         if not target.finished:
             clock = Clock(execution)
-            result = _measure(checkpoint, settings, facts, seed=seed, execution=execution, report=report)
-            target.payload.write_bytes(_record(result, recipe, checkpoint, clock, out))
+            target.payload.write_bytes(_record(measure(), recipe, checkpoint, clock, out))
             target.commit()
     return open_evaluation(out)
 
@@ -106,7 +125,7 @@ def task_of(checkpoint: Checkpoint, task: TaskSpec | None, execution: Execution)
     return spec
 
 
-def _measure(
+def roll_out(
     checkpoint: Checkpoint,
     settings: EvaluateSettings,
     facts: TaskFacts,
@@ -114,10 +133,25 @@ def _measure(
     seed: int,
     execution: Execution,
     report: Reporter,
-) -> Evaluation:
+) -> list[Episode]:
+    """Return the episodes that an evaluation measures.
+
+    Raises:
+        AwacError: sizes that do not fit, a failed run, a signal.
+    """
     actor = _actor(checkpoint, settings)
     with Rollouts(facts.spec, workers=execution.workers, timeout_s=execution.episode_timeout_s) as rollouts:
-        done = evaluation_episodes(rollouts, actor, episodes=settings.episodes, seed=seed, report=report)
+        return evaluation_episodes(rollouts, actor, episodes=settings.episodes, seed=seed, report=report)
+
+
+def _result(
+    checkpoint: Checkpoint,
+    settings: EvaluateSettings,
+    facts: TaskFacts,
+    episodes: Sequence[Episode],
+    *,
+    seed: int,
+) -> Evaluation:
     return Evaluation(
         checkpoint=checkpoint.id,
         task=facts.spec.name,
@@ -127,7 +161,7 @@ def _measure(
         seed=seed,
         seeds=tuple(integer(seed, _PHASE, index, "env") for index in range(settings.episodes)),
         deterministic=settings.actions == "mean",
-        outcome=outcome(done, facts),
+        outcome=outcome(episodes, facts),
     )
 
 

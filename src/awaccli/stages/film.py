@@ -58,7 +58,7 @@ def check_encoder(path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise UsageError(
             f"`{path}` cannot be a film: its name must end in {' or '.join(SUFFIXES)}",
-            hint=f"e.g. -o {path.stem or 'film'}{SUFFIXES[0]}",
+            hint=f"e.g. {path.stem or 'film'}{SUFFIXES[0]}",
         )
     if path.suffix == ".mp4":
         _ffmpeg()

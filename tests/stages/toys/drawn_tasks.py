@@ -20,3 +20,20 @@ class Drawn(Toy):
 
 
 gym.register("Drawn-v0", entry_point=Drawn, max_episode_steps=6)
+
+
+class Unsteady(Drawn):
+    """Moves further in every copy that is made of it, as no simulator should: a robot does."""
+
+    copies = 0
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        type(self).copies += 1
+        self.drift = 0.01 * type(self).copies
+
+    def step(self, action):
+        return super().step(np.asarray(action) + self.drift)
+
+
+gym.register("Unsteady-v0", entry_point=Unsteady, max_episode_steps=6)

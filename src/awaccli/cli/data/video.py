@@ -60,12 +60,11 @@ def video(
     Example: awac data video relocate.zarr --episodes 0,3,7 -o relocate.mp4
     """
     report = reporter(quiet=quiet, verbose=False)
-    from awaccli.artifacts.plain_file import require_free
     from awaccli.config.settings import Execution
-    from awaccli.stages.video import VideoSettings
+    from awaccli.stages.drawing import VideoSettings, require_film
     from awaccli.stages.video import video as draw
 
-    require_free(output, overwrite=overwrite)
+    require_film(output, overwrite=overwrite)
     found = opened(dataset)
     chosen = None
     if episodes is not None:  # numbers far beyond the last episode count as the one after it
