@@ -25,6 +25,16 @@ def test_the_five_commands_run_on_locomotion(awac, task):
     assert not Path("MUJOCO_LOG.TXT").exists()
 
 
+def test_soft_actor_critic_makes_a_demonstrator_from_random_episodes(awac):
+    short = ("--horizon", 60, "--workers", 1, "-q")
+    awac("collect-demos", "half-cheetah", "--policy", "random", "-n", 1, *short, "-o", "random.zarr")
+    start = ("--algo", "sac", "--data", "random.zarr", "--updates", 0)
+    awac("pretrain", *start, *ONE, "-o", "start.ckpt").made("start.ckpt")
+    few = ("--env-steps", 60, "--utd", 0.1, "--warmup-steps", 20, "--batch-size", 32)
+    awac("finetune", "start.ckpt", *few, *ONE, "-o", "sac.ckpt").made("sac.ckpt")
+    awac("collect-demos", "half-cheetah", "--policy", "sac.ckpt", "-n", 1, *short, "-o", "d.zarr").made("d.zarr")
+
+
 def test_a_warning_of_mujoco_is_told_once_and_makes_no_file(awac, caplog):
     Path("wild.py").write_text(
         "import gymnasium as gym\n"
