@@ -32,7 +32,8 @@ def test_soft_actor_critic_makes_a_demonstrator_from_random_episodes(awac):
     awac("pretrain", *start, *ONE, "-o", "start.ckpt").made("start.ckpt")
     few = ("--env-steps", 60, "--utd", 0.1, "--warmup-steps", 20, "--batch-size", 32)
     awac("finetune", "start.ckpt", *few, *ONE, "-o", "sac.ckpt").made("sac.ckpt")
-    awac("collect-demos", "half-cheetah", "--policy", "sac.ckpt", "-n", 1, *short, "-o", "d.zarr").made("d.zarr")
+    acting = ("--policy", "sac.ckpt", "-n", 1, *short)
+    awac("collect-demos", "half-cheetah", *acting, "-o", "demos.zarr").made("demos.zarr")
 
 
 def test_a_warning_of_mujoco_is_told_once_and_makes_no_file(awac, caplog):
