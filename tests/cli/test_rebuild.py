@@ -378,7 +378,7 @@ def test_a_stopped_rebuild_ends_as_its_command_did_and_goes_on_to_the_same_ids(a
     assert ran.code == 0, ran.err
     assert ran.out.splitlines() == [
         f"same id  {read_manifest(path).id[:12]}  x-rebuild/demos.zarr",
-        "rebuilt `x.zarr`: all ids are the recorded ones (1 artifacts)",
+        "rebuilt `x.zarr`: all ids are the recorded ones (1 artifact)",
     ]
 
 

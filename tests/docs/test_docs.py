@@ -2,9 +2,6 @@
 
 import ast
 import re
-import shlex
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,40 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md")) + [page for page in [ROOT / "README.md"] if page.is_file()]
 
-_NOT_RUN = re.compile(r"<!-- not run: \S.*-->$")
-
-
-@dataclass(frozen=True)
-class Block:
-    """One fenced block."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-    excused: bool
-    """The line above says why it is not run."""
-
-    def __str__(self):
-        return f"{self.page.name}:{self.line}"
-
-
-def blocks(page):
-    """Return the fenced blocks of a page."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    found, start = [], None
-    for number, line in enumerate(lines):
-        if not line.startswith("```"):
-            continue
-        if start is None:
-            start = number
-            continue
-        before = next((text for text in reversed(lines[:start]) if text.strip()), "")
-        text = "\n".join(lines[start + 1 : number]) + "\n"
-        found.append(Block(page, start + 2, lines[start][3:].strip(), text, bool(_NOT_RUN.match(before))))
-        start = None
-    assert start is None, f"{page.name}:{start + 1}: a fence is not closed"
-    return found
+GENERATED = re.compile(r"\.(egg-info|zarr|ckpt|part|venv)/|__pycache__")
 
 
 def table(page, heading, columns):
@@ -75,53 +39,6 @@ def table(page, heading, columns):
         assert len(cells) == columns, line
         rows.append(cells)
     return rows[2:]
-
-
-PYTHON_PAGES = [page for page in PAGES if any(b.language == "python" and not b.excused for b in blocks(page))]
-GENERATED = re.compile(r"\.(egg-info|zarr|ckpt|part|venv)/|__pycache__")
-SHELL = {"sh", "bash", "console", "make"}
-SHELL_BLOCKS = [b for page in PAGES for b in blocks(page) if b.language in SHELL and not b.excused]
-
-
-@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
-def test_python_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
-    namespace = {"__name__": "documentation"}
-    try:
-        for block in blocks(page):
-            if block.language != "python" or block.excused:
-                continue
-            if name := re.match(r"# (\w+\.py)\n", block.text):  # a file that the reader is told to make
-                (tmp_path / name[1]).write_text(block.text)
-                continue
-            padded = "\n" * (block.line - 1) + block.text
-            exec(compile(padded, str(page), "exec"), namespace)
-    finally:
-        for name in set(sys.modules) - known:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-                del sys.modules[name]
-
-
-@pytest.mark.parametrize("block", SHELL_BLOCKS, ids=str)
-def test_shell_lines_are_what_the_command_line_understands(block):
-    for words in awac_calls(block.text):
-        command, arguments = find_command(words)
-        try:
-            context = command.make_context("awac", arguments)
-        except Exception as error:  # noqa: BLE001 - typer's own classes are private
-            pytest.fail(f"{block}: awac {shlex.join(words)}: {error}")
-        except SystemExit:
-            continue  # --help and --version
-        resolve(assignments=context.params.get("assign") or [], preset=context.params.get("preset"))
-
-
-def test_toml_blocks_are_settings(tmp_path):
-    for block in (b for page in PAGES for b in blocks(page) if b.language == "toml"):
-        file = tmp_path / "block.toml"
-        file.write_text(block.text)
-        resolve(file=file)
 
 
 def test_every_command_and_flag_is_in_the_reference():
@@ -254,7 +171,14 @@ def test_links_inside_the_repository_lead_somewhere(page):
 
 def test_every_page_is_in_the_index():
     index = (DOCS / "README.md").read_text(encoding="utf-8")
-    assert [page.name for page in DOCS.glob("*.md") if f"]({page.name})" not in index] == ["README.md"]
+    pages = [page.relative_to(DOCS).as_posix() for page in [*DOCS.glob("*.md"), *DOCS.glob("guides/*.md")]]
+    assert [page for page in pages if f"]({page})" not in index] == ["README.md"]
+
+
+def test_every_command_is_spoken_of_outside_the_reference():
+    texts = [page.read_text(encoding="utf-8") for page in PAGES if page.name != "cli.md"]
+    silent = [name for name, _ in commands() if not any(f"awac {name}" in text for text in texts)]
+    assert silent == []
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
@@ -273,26 +197,6 @@ def test_no_file_names_a_place_on_somebodys_machine():
     assert not found
 
 
-def awac_calls(text):
-    """Return the words of every `awac` call in shell lines or Make recipes, pipes taken apart."""
-    text = re.sub(r"\\\n\s*", " ", text)
-    calls = []
-    for line in text.splitlines():
-        lexer = shlex.shlex(line.removeprefix("$ ").strip(), posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        lexer.commenters = "#"
-        current = None
-        for word in lexer:
-            if word == "awac" and current is None:
-                current = []
-                calls.append(current)
-            elif set(word) <= set("();<>|&"):
-                current = None
-            elif current is not None:
-                current.append(word)
-    return [call for call in calls if call]
-
-
 def commands(group=None, prefix=""):
     """Return every visible command of the command line with its name, those of groups too."""
     group = group or typer.main.get_command(app)
@@ -303,15 +207,6 @@ def commands(group=None, prefix=""):
         elif not command.hidden:
             found.append((prefix + name, command))
     return found
-
-
-def find_command(words):
-    """Return the command that the words name, and its arguments."""
-    command = typer.main.get_command(app)
-    while hasattr(command, "commands") and words and not words[0].startswith("-"):
-        assert words[0] in command.commands, f"awac has no command {words[0]}"
-        command, words = command.commands[words[0]], words[1:]
-    return command, list(words)
 
 
 def shown(value):

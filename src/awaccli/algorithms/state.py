@@ -156,7 +156,10 @@ def copy_saved(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: a name is missing or a shape differs.
     """
-    hint = "was it trained with other networks or another algorithm? `awac info` shows its settings"
+    hint = (
+        "was it trained with other networks or another algorithm? Without --preset, --config and --set, "
+        "finetune takes the checkpoint's own; `awac info --json` shows them"
+    )
     missing = _listed(own.keys() - saved.keys())
     if missing:
         raise CheckpointError(f"the checkpoint lacks {missing}", hint=hint)

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from awaccli.envs.hands import find_hand
 from awaccli.errors import DatasetError
+
+_LOG = logging.getLogger(__name__)
+
+
+def hear_mujoco() -> None:
+    """If MuJoCo is in use, log what it warns of, each text once.
+
+    By itself it prints every warning and appends it to a file MUJOCO_LOG.TXT in the current folder.
+    Deprecations are for authors of models, not for those who use them: they are shown with ``-v`` only.
+    """
+    if mujoco := sys.modules.get("mujoco"):
+        mujoco.set_mju_user_warning(_heard)
+
+
+@cache
+def _heard(text: str) -> None:
+    _LOG.log(logging.INFO if "deprecated" in text else logging.WARNING, "MuJoCo: %s", text)
 
 
 class MujocoState:

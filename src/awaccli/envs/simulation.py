@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import load_env_creator
 
 from awaccli.config.task import TaskFacts, TaskSpec
 from awaccli.envs.hands import Hand, find_hand
 from awaccli.envs.imports import closest, import_named
-from awaccli.envs.mujoco_state import MujocoState, model_sha256
+from awaccli.envs.mujoco_state import MujocoState, hear_mujoco, model_sha256
 from awaccli.errors import AwacError, UsageError
 
 
@@ -129,6 +130,9 @@ def _make(task: TaskSpec) -> gym.Env[Any, Any]:
     if task.module:
         import_named(task.module)
     try:
+        if (spec := gym.registry.get(task.env_id)) and isinstance(spec.entry_point, str):
+            load_env_creator(spec.entry_point)  # imports MuJoCo if the environment needs it
+        hear_mujoco()
         # The horizon is counted here: wrappers that count and check cost time at every step.
         return gym.make(task.env_id, max_episode_steps=-1, disable_env_checker=True, **task.kwargs)
     except AwacError:

@@ -125,7 +125,8 @@ def rebuilt_text(found: Rebuilt) -> str:
     """Return what became of a rebuild as lines that a person reads."""
     count = len(found.artifacts)
     if found.same:
-        verdict = f"rebuilt `{found.plan.path}`: all ids are the recorded ones ({count} artifacts)"
+        counted = f"{count} artifact" if count == 1 else f"{count} artifacts"
+        verdict = f"rebuilt `{found.plan.path}`: all ids are the recorded ones ({counted})"
     else:
         same = sum(one.same for one in found.artifacts)
         verdict = f"rebuilt `{found.plan.path}`: {same} of {count} ids are the recorded ones"
