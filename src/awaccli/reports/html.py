@@ -36,6 +36,12 @@ def joined(*children: str | None) -> Html:
     )
 
 
+def prose(text: str) -> Html:
+    """Return a sentence of ours in which backticks mark names."""
+    parts = text.split("`")
+    return joined(*(element("code", part) if place % 2 else part for place, part in enumerate(parts)))
+
+
 def number(value: float) -> str:
     """Return a coordinate with one decimal at most, so that pages are small and the same everywhere."""
     return f"{value:.1f}".removesuffix(".0")

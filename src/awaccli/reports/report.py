@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ KINDS = ("checkpoint", "evaluation", "dataset")
 MOST_NODES = 30
 """A graph of more is no help: each artifact then has its own chain, as text."""
 MOST_FILMED = 3
+NOT_HERE = "no dataset of this chain is on disk"
 _STORES = (".zarr", ".h5", ".hdf5")
 Film = Callable[[Dataset], Sequence[Clip]]
 
@@ -182,7 +184,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Shown], list[tuple[str, str]]]:
         except InputError as error:
             if is_named:
                 raise
-            damaged.append((path.name, str(error)))
+            damaged.append((path.name, _told(error)))
             continue
         found.setdefault(one.id or str(path.absolute()), one)
     return sorted(_sections(found), key=lambda one: KINDS.index(one.kind)), damaged
@@ -208,7 +210,8 @@ def _chain(
             nodes |= {node.id: node for node in one.lineage.nodes if node.id not in nodes}
             edges |= dict.fromkeys(one.lineage.edges)
     if not 0 < len(nodes) <= MOST_NODES:
-        notes["chain"] = f"{len(nodes)} artifacts are too many for one graph: see each one's own chain"
+        many = f"{len(nodes)} artifacts are too many for one graph: see each one's own chain"
+        notes["chain"] = many if nodes else "what it was begun from cannot be read"
         return None, {}
     commands: dict[str, str] = {}
     for one in shown:
@@ -225,21 +228,31 @@ def _commands(chain: Chain, notes: dict[str, str], *, trust_env: bool) -> dict[s
     try:
         plan = plan_of(chain, target, trust_env=trust_env)
     except InputError as error:
-        notes["commands"] = str(error)
+        notes["commands"] = _told(error)
         try:
             plan = plan_of(chain, target, reuse=True, trust_env=trust_env)
         except InputError:
             return {}
     return {
-        made.id: shlex.join(["awac", *map(_from_here, command.arguments)])
+        made.id: shlex.join(
+            ["awac", *(_seen_from(chain.path.absolute().parent, word) for word in command.arguments)]
+        )
         for command in plan.commands
         for made in command.makes
     }
 
 
-def _from_here(word: str) -> str:
-    """Return an argument without the names of somebody's folders: pages are shown to others."""
-    return os.path.relpath(word) if word.startswith("/") else word
+def _seen_from(folder: Path, word: str) -> str:
+    """Return an argument as it is written in a folder: a page is shown to others, who have other folders."""
+    path = Path(word)
+    is_path = path.is_absolute() or ((path.suffix or "/" in word) and path.exists())
+    return os.path.relpath(path, folder) if is_path else word
+
+
+def _told(error: AwacError) -> str:
+    """Return an error in a sentence, with the names of files but not of their folders."""
+    text = f"{error} ({error.hint})" if error.hint else str(error)
+    return re.sub(r"`[^`]*/([^`/]+)`", r"`\1`", text)
 
 
 def _datasets(shown: Sequence[Shown], notes: dict[str, str]) -> list[Dataset]:
@@ -260,20 +273,20 @@ def _datasets(shown: Sequence[Shown], notes: dict[str, str]) -> list[Dataset]:
         try:
             found.append(open_dataset(path))
         except InputError as error:
-            notes["data"] = str(error)
+            notes["data"] = _told(error)
     return [dataset for dataset in found if len(dataset)]
 
 
 def _pictured(datasets: Sequence[Dataset], notes: dict[str, str], report: Reporter) -> Pictured | None:
     if not datasets:
-        notes.setdefault("data", "no dataset of this chain is on disk")
+        notes.setdefault("data", NOT_HERE)
         return None
     from awaccli.reports.data_plot import plot_distributions
 
     try:
         numbers = dataset_distributions(datasets, report=report)
     except InputError as error:
-        notes["data"] = str(error)
+        notes["data"] = _told(error)
         return None
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / "data.png"
@@ -283,23 +296,26 @@ def _pictured(datasets: Sequence[Dataset], notes: dict[str, str], report: Report
 
 def _worth_filming(shown: Sequence[Shown]) -> list[Path]:
     """Return the datasets to film: given ones, and of everything else the last one on its way."""
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for one in shown:
         if one.dataset:
-            found[one.path] = None
+            found[one.id or str(one.path)] = one.path
         elif one.lineage:
             here = [node for node in one.lineage.nodes if node.kind == "dataset" and node.path]
             here.sort(key=lambda node: node.stage != "finetune-online")
-            found |= {Path(str(node.path)): None for node in here[:1]}
-    return list(found)
+            found |= {node.id: Path(str(node.path)) for node in here[:1] if node.id not in found}
+    return list(found.values())
 
 
 def _films(
     paths: Sequence[Path], film: Film | None, notes: dict[str, str], report: Reporter
 ) -> Iterator[Filmed]:
-    if film is None or len(paths) > MOST_FILMED:
+    if film is None:
+        notes["films"] = "none were asked for"
+        return
+    if not 0 < len(paths) <= MOST_FILMED:
         many = f"{len(paths)} datasets are too many to film: name up to {MOST_FILMED}"
-        notes["films"] = many if film else "none were asked for"
+        notes["films"] = many if paths else NOT_HERE
         return
     for path in paths:
         report.note(f"drawing a success and a failure of {path}")
@@ -308,7 +324,6 @@ def _films(
         except InterruptedRunError:
             raise
         except AwacError as error:
-            problem = f"{error} ({error.hint})" if error.hint else str(error)
-            notes["films"] = "; ".join([*([notes["films"]] if "films" in notes else []), problem])
+            notes["films"] = "; ".join([*([notes["films"]] if "films" in notes else []), _told(error)])
         else:
             yield Filmed(path, tuple(clips))

@@ -8,16 +8,16 @@ from importlib.resources import files
 
 from awaccli.protocols import Clip
 from awaccli.reports.chart import chart_html
-from awaccli.reports.html import Html, element, joined, table
+from awaccli.reports.html import Html, element, joined, prose, table
 from awaccli.reports.report import Filmed, Pictured, Report
 from awaccli.reports.report_artifact import Shown
 from awaccli.reports.report_chain import chain_html
 from awaccli.reports.report_curves import common_chart
 from awaccli.reports.report_sections import artifact_html, count, lead, rate_html
 
-_POLICIES = ["policy", "algorithm", "seed", "updates", "online steps", "final success", "measured by"]
-_EVALUATIONS = ["evaluation", "algorithm", "seed", "actions", "episodes", "final success"]
-_DATASETS = ["dataset", "made by", "seed", "episodes", "steps", "final success"]
+_POLICIES = ["policy", "final success", "measured by", "algorithm", "seed", "updates", "online steps"]
+_EVALUATIONS = ["evaluation", "final success", "actions", "episodes", "algorithm", "seed"]
+_DATASETS = ["dataset", "final success", "made by", "seed", "episodes", "steps"]
 _RULES = ("final", "any", "held")
 _INDEX = "all"
 Section = tuple[str, str, Html]
@@ -72,9 +72,14 @@ def _policy(style: str) -> str:
 def _lead(found: Report) -> str:
     if len(found.shown) == 1:
         return lead(found.shown[0])
-    kinds = {"checkpoint": "policies", "evaluation": "other evaluations", "dataset": "datasets"}
-    counted = [(sum(one.kind == kind for one in found.shown), words) for kind, words in kinds.items()]
-    return f"{', '.join(f'{number} {words}' for number, words in counted if number)}, side by side."
+    kinds = {
+        "checkpoint": ("policy", "policies"),
+        "evaluation": ("evaluation", "evaluations"),
+        "dataset": ("dataset", "datasets"),
+    }
+    counted = [(sum(one.kind == kind for one in found.shown), kinds[kind]) for kind in kinds]
+    parts = [f"{number} {words[number > 1]}" for number, words in counted if number]
+    return f"{', '.join(parts)}, side by side."
 
 
 def _sections(found: Report) -> list[Section]:
@@ -86,7 +91,7 @@ def _sections(found: Report) -> list[Section]:
     ]
     with_tree = found.graph is None
     if len(found.shown) == 1:
-        only = artifact_html(found.shown[0], level=2, with_tree=with_tree)
+        only = artifact_html(found.shown[0], level=2, folded=False, with_tree=with_tree)
         return [("artifact", "Summary", only), *common]
     each = [
         (_anchor(number), one.name, _one_of_many(one, with_tree=with_tree))
@@ -102,7 +107,8 @@ def _anchor(number: int) -> str:
 def _one_of_many(one: Shown, *, with_tree: bool) -> Html:
     back = element("p", element("a", "Back to the overview", href=f"#{_INDEX}"), class_="small")
     about = element("p", lead(one), class_="lead")
-    return joined(element("h2", one.name), about, artifact_html(one, level=3, with_tree=with_tree), back)
+    content = artifact_html(one, level=3, folded=True, with_tree=with_tree)
+    return joined(element("h2", one.name), about, content, back)
 
 
 def _index(found: Report) -> Html:
@@ -118,38 +124,39 @@ def _index(found: Report) -> Html:
     ]
     chart = common_chart([one.run for one in found.shown if one.run])
     damaged = [
-        element("p", element("b", "Damaged"), f" {name}: {words}", class_="remark")
+        element("p", element("b", "Damaged"), f" {name}: ", prose(words), class_="remark")
         for name, words in found.damaged
     ]
-    side_by_side = element("div", chart_html(chart), class_="charts") if chart else None
+    side_by_side = element("div", chart_html(chart), class_="charts alone") if chart else None
     return joined(element("h2", "Overview"), *damaged, side_by_side, *parts)
 
 
 def _cells(one: Shown) -> list[str]:
     """Return a row of the overview, without the name; see the headers above."""
     best = one.headline
-    success = rate_html(best.success.final) if best else "not measured"
+    success = rate_html(best.success.final) if best else element("span", "not measured", class_="gone")
     recipe = one.chain.manifest.recipe if one.chain else None
     seed = str(recipe.seed) if recipe else ""
     if one.run:
         by = best.name if best else ""
-        return [one.run.algo, seed, count(one.run.updates), count(one.run.env_steps), success, by]
+        return [success, by, one.run.algo, seed, count(one.run.updates), count(one.run.env_steps)]
     if one.dataset is not None:
         made = recipe.stage if recipe else ""
-        return [made, seed, count(len(one.dataset)), count(one.dataset.n_steps), success]
+        return [success, made, seed, count(len(one.dataset)), count(one.dataset.n_steps)]
     assert one.evaluation is not None
     result = one.evaluation
-    return [result.algo, str(result.seed), result.actions, count(result.outcome.episodes), success]
+    return [success, result.actions, count(result.outcome.episodes), result.algo, str(result.seed)]
 
 
 def _chain(found: Report) -> Html:
     heading = element("h2", "Where it comes from")
     if found.graph is None:
-        return joined(heading, element("p", found.notes.get("chain"), class_="note"))
+        return joined(heading, element("p", f"Left out: {found.notes['chain']}.", class_="note"))
     given = [node.id for node in found.graph.nodes if node.path in {str(one.path) for one in found.shown}]
     problem = found.notes.get("commands")
-    note = element("p", f"Not every command is known: {problem}", class_="note") if problem else None
-    return joined(heading, chain_html(found.graph, found.commands, given, level=3), note)
+    note = element("p", prose(f"Not every command is known: {problem}."), class_="note") if problem else None
+    where = element("p", "Commands are written for the folder that the artifact is in.", class_="note")
+    return joined(heading, where, chain_html(found.graph, found.commands, given, level=3), note)
 
 
 def _films(found: Report) -> Html:
@@ -157,7 +164,7 @@ def _films(found: Report) -> Html:
     parts = [part for film in found.films for part in _film(film)]
     problem = found.notes.get("films")
     left_out = "There are none" if not found.films else "Some are left out"
-    note = element("p", f"{left_out}: {problem}.", class_="note") if problem else None
+    note = element("p", prose(f"{left_out}: {problem}."), class_="note") if problem else None
     return joined(heading, *parts, note)
 
 
@@ -195,7 +202,7 @@ def _clip(clip: Clip, name: str) -> Html:
 
 def _data(found: Pictured | None, problem: str | None) -> Html:
     heading = element("h2", "Data")
-    note = element("p", f"Left out: {problem}.", class_="note") if problem else None
+    note = element("p", prose(f"Left out: {problem}."), class_="note") if problem else None
     if found is None:
         return joined(heading, note)
     names = ", ".join(one.name for one in found.numbers.datasets)

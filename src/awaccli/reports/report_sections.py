@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from awaccli.artifacts.manifest import Manifest
 from awaccli.data.evaluation import Rate
 from awaccli.reports.chart import Chart, chart_html
-from awaccli.reports.html import Html, details, element, facts, joined, table
+from awaccli.reports.html import Html, details, element, facts, joined, prose, table
 from awaccli.reports.info import size_bytes
-from awaccli.reports.lineage import tree_text
+from awaccli.reports.lineage import Lineage, tree_text
 from awaccli.reports.live import duration
 from awaccli.reports.report_artifact import Measured, Shown
 from awaccli.reports.report_curves import (
@@ -19,6 +20,7 @@ from awaccli.reports.report_curves import (
     evaluation_rows,
     learning_charts,
 )
+from awaccli.reports.runs import Run
 from awaccli.reports.success import rate_text
 
 _RULES = (("at the last step", "final"), ("at any step", "any"), ("held", "held"))
@@ -63,45 +65,43 @@ def _task(one: Shown) -> str:
     return next((manifest.task.name for manifest in known if manifest and manifest.task), "")
 
 
-def artifact_html(one: Shown, *, level: int, with_tree: bool) -> Html:
+def artifact_html(one: Shown, *, level: int, folded: bool, with_tree: bool) -> Html:
     """Return all about one artifact.
 
     Args:
         one: the artifact.
         level: of the headings.
+        folded: fold up diagnostics, since there are others to look at.
         with_tree: tell where it comes from here, since no graph of the page does.
     """
     return joined(
         _tiles(one),
-        *(element("p", element("b", "Sign"), " ", words, class_="remark") for words in one.remarks),
+        *(element("p", element("b", "Sign"), " ", prose(words), class_="remark") for words in one.remarks),
         _success(one, level),
-        _charts("Learning curves", learning_charts(one.run) if one.run else [], level, one),
-        _charts("Weights, critics, policy", diagnostic_charts(one.run) if one.run else [], level, one),
+        _learning(one.run, level) if one.run else None,
+        _diagnostics(one.run, level, folded=folded) if one.run else None,
         _made(one, with_tree=with_tree),
     )
 
 
 def _tiles(one: Shown) -> Html | None:
     """Return the few numbers that matter most, large."""
-    found = one.headline
-    pairs = []
-    if found:
+    tiles = []
+    if found := one.headline:
         rate = found.success.final
-        low, high = f"{100 * rate.low:.0f}", f"{100 * rate.high:.0f}"
-        about = f"success at the last step, 95 % interval {low} to {high} %"
-        pairs.append((f"{100 * rate.rate:.0f} %", about))
+        about = f"success at the last step, 95 % interval {100 * rate.low:.0f} to {100 * rate.high:.0f} %"
+        tiles.append(_tile(f"{100 * rate.rate:.0f} %", about, "tile main"))
         if found.return_mean is not None:
-            pairs.append((decimal(found.return_mean), "mean return"))
-        pairs.append((count(found.episodes), f"episodes: {found.name}"))
+            tiles.append(_tile(decimal(found.return_mean), "mean return"))
+        tiles.append(_tile(count(found.episodes), f"episodes: {found.name}"))
     if one.run:
-        pairs.append((duration(one.run.wall_s), "training" if one.run.whole else "training, as far as known"))
-    if not pairs:
-        return None
-    tiles = [
-        element("li", element("strong", value), element("span", words), class_="tile")
-        for value, words in pairs
-    ]
-    return element("ul", *tiles, class_="tiles")
+        known = "training" if one.run.whole else "training, as far as known"
+        tiles.append(_tile(duration(one.run.wall_s), known))
+    return element("ul", *tiles, class_="tiles") if tiles else None
+
+
+def _tile(value: str, words: str, class_: str = "tile") -> Html:
+    return element("li", element("strong", value), element("span", words), class_=class_)
 
 
 def _success(one: Shown, level: int) -> Html:
@@ -140,24 +140,35 @@ def rate_html(rate: Rate) -> Html:
     return joined(element("span", rate_text(rate), class_="number"), bar)
 
 
-def _charts(title: str, charts: Sequence[Chart], level: int, one: Shown) -> Html | None:
-    if not charts or one.run is None:
+def _learning(run: Run, level: int) -> Html | None:
+    charts, rows = learning_charts(run), evaluation_rows(run)
+    if not charts:
         return None
-    figures = element("div", *map(chart_html, charts), class_="charts")
-    heading = element(f"h{level}", title)
-    if title != "Learning curves":
-        return joined(heading, figures)
-    rows = evaluation_rows(one.run)
-    listed = (
-        details(f"All {len(rows)} evaluations as a table", table(EVALUATION_HEADER, rows)) if rows else None
-    )
     lost = "The log of an earlier checkpoint is not on disk: the curves begin late."
-    return joined(heading, figures, None if one.run.whole else element("p", lost, class_="note"), listed)
+    return joined(
+        element(f"h{level}", "Learning curves"),
+        _figures(charts),
+        None if run.whole else element("p", lost, class_="note"),
+        details(f"All {len(rows)} evaluations", table(EVALUATION_HEADER, rows)) if rows else None,
+    )
+
+
+def _diagnostics(run: Run, level: int, *, folded: bool) -> Html | None:
+    charts, title = diagnostic_charts(run), "Weights, critics, policy"
+    if not charts:
+        return None
+    if folded:
+        return details(title, _figures(charts))
+    return joined(element(f"h{level}", title), _figures(charts))
+
+
+def _figures(charts: Sequence[Chart]) -> Html:
+    return element("div", *map(chart_html, charts), class_="charts")
 
 
 def _made(one: Shown, *, with_tree: bool) -> Html:
     """Return what can be looked up: settings, versions, hashes."""
-    tree = details("Where it comes from", element("pre", tree_text(one.lineage))) if one.lineage else None
+    tree = details("Where it comes from", element("pre", _tree(one.lineage))) if one.lineage else None
     recipe = one.chain.manifest.recipe if one.chain else None
     settings = json.dumps(recipe.settings, indent=1, ensure_ascii=False) if recipe else None
     return joined(
@@ -165,6 +176,12 @@ def _made(one: Shown, *, with_tree: bool) -> Html:
         details("All settings", element("pre", settings)) if settings else None,
         details("Versions and hashes", facts(_identity(one, one.manifest))),
     )
+
+
+def _tree(found: Lineage) -> str:
+    """Return a chain as text, with the names of files but not of their folders."""
+    nodes = [node.model_copy(update={"path": node.path and Path(node.path).name}) for node in found.nodes]
+    return tree_text(found.model_copy(update={"nodes": tuple(nodes)}))
 
 
 def _identity(one: Shown, manifest: Manifest | None) -> list[tuple[str, str]]:
