@@ -1,5 +1,6 @@
 """`awac report`: outputs, exit codes, and the page in a real browser."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,21 @@ def chromium():
         browser.close()
 
 
+_EVALUATED = {
+    "eval/episodes": 20,
+    "eval/success_final": 0.5,
+    "eval/success_any": 0.75,
+    "eval/success_held": 0.25,
+    "eval/return_mean": -7.5,
+    "q_gap": 0.5,
+}
+
+
+def _logged(phase, updates):
+    counters = {"updates": updates, "env_steps": 5 * max(0, updates - 6), "wall_s": float(updates)}
+    return {"phase": phase, "weights/ess": 0.99, "q/range_share": 0.2, "q/return_share": 0.3, **counters}
+
+
 @pytest.fixture(scope="module")
 def pages(shelf, tmp_path_factory):
     """Return the pages of one policy and of a folder."""
@@ -120,7 +136,12 @@ def pages(shelf, tmp_path_factory):
         "47494638396101000100800000000000ffffff2c000000000100010000020244010 03b".replace(" ", "")
     )
     folder = tmp_path_factory.mktemp("pages")
-    for name, path in (("one", shelf / "finetuned.ckpt"), ("many", shelf)):
+    things = shutil.copytree(shelf, folder / "things")
+    rows = [_logged("offline", updates) for updates in range(1, 7)]
+    rows += [_logged("online", updates) | _EVALUATED for updates in range(6, 12)]
+    log = "".join(json.dumps(row) + "\n" for row in rows)  # toys learn for too short a time to have one
+    (things / "finetuned.ckpt" / "metrics.jsonl").write_text(log)
+    for name, path in (("one", things / "finetuned.ckpt"), ("many", things)):
         found = read_report([path], film=lambda dataset: [Clip(0, True, 3, -1.0, None, "image/gif", gif)])
         (folder / f"{name}.html").write_text(page_html(found), encoding="utf-8")
     return folder
@@ -183,7 +204,7 @@ def test_text_can_be_read_on_what_is_behind_it(opened, scheme):
             const colour = getComputedStyle(node).backgroundColor;
             if (!/, 0\\)$|transparent/.test(colour)) return colour } };
         return ['body', '.lead', 'nav a', '.tile strong', '.tile span', 'thead th', '.note', '.hint',
-                '.legend', 'summary', '.good', '.cards .file'].map(name => {
+                '.legend', '.remark', '.remark b', 'summary', '.good', '.cards .file'].map(name => {
             const node = document.querySelector(name);
             const [a, b] = [light(getComputedStyle(node).color), light(behind(node))].sort((x, y) => y - x);
             return [name, (a + 0.05) / (b + 0.05)] }) }"""
@@ -193,6 +214,7 @@ def test_text_can_be_read_on_what_is_behind_it(opened, scheme):
 
 def test_a_keyboard_reaches_everything_and_shows_where_it_is(opened):
     page = opened("one")
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     wanted = page.evaluate("document.querySelectorAll('a[href], summary, .scroll').length")
     reached = set()
     for _ in range(_TABS):

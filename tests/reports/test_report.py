@@ -1,5 +1,6 @@
 """What `awac report` reads and writes: markup, the graph's layout, charts, and pages about hostile files."""
 
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from awaccli.artifacts.commit import Begun
+from awaccli.artifacts.manifest import read_manifest
 from awaccli.config.task import TaskSpec
 from awaccli.errors import InputError, RunError
 from awaccli.protocols import Clip
@@ -156,6 +159,31 @@ def test_evaluations_by_mean_and_by_sampled_actions_stay_apart(workshop):
         ("mean.json", "mean", 1.0),
         ("sampled.json", "sample", 0.25),
     ]
+
+
+def test_an_evaluation_alone_has_its_chain(workshop):
+    policy = workshop.checkpoint()
+    result = workshop.evaluation(checkpoint=policy)
+    report = read_report([result])
+    assert [one.kind for one in report.shown] == ["evaluation"]
+    assert {node.kind for node in report.graph.nodes} == {"evaluation", "checkpoint"}
+    assert "4 episodes with mean actions" in page_html(report)
+    assert [one.kind for one in read_report([result, policy]).shown] == ["checkpoint"]  # it is part of that
+
+
+def test_a_training_that_goes_on_has_its_curves_and_its_chain(workshop):
+    data = workshop.dataset()
+    part = workshop.folder / "next.ckpt.part"
+    (part / "payload").mkdir(parents=True)
+    begun = Begun(recipe=workshop.recipe("pretrain", "data", [data]), ancestors=read_manifest(data).lineage())
+    (part / "begun.json").write_text(begun.model_dump_json())
+    lines = "".join(json.dumps(row) + "\n" for row in metrics(0.1, 0.4))
+    (part / "payload" / "metrics.jsonl").write_text(lines)
+    page = Outline(made(part))
+    assert "in training by" in page.text
+    assert "at the last step" in page.text
+    assert "data.zarr" in page.text
+    assert page.targets <= set(page.ids)
 
 
 def test_names_from_files_are_only_ever_text(workshop):

@@ -128,7 +128,7 @@ def _few_settings(node: Node) -> str:
 def _file(node: Node) -> str:
     if node.path:
         return Path(node.path).name
-    return "" if node.kind in ("expert", "unknown") and node.present else "not on disk"
+    return "built in" if node.present else "not on disk"
 
 
 def node_anchor(identity: str) -> str:
@@ -147,7 +147,7 @@ def cards_html(found: Lineage, commands: Mapping[str, str], *, level: int) -> Ht
 def _card(node: Node, command: str | None, *, level: int) -> Html:
     seed = [f"seed {node.seed}"] if node.seed is not None else []
     words = ", ".join([*([node.stage] if node.stage else []), *settings_that_matter(node), *seed])
-    place = _file(node) or "built in"
+    place = _file(node)
     made = details("Command", element("pre", element("code", command))) if command else None
     identity = element("code", node.id[:16], title=node.id)
     named = element("p", "id ", identity, class_="small")
