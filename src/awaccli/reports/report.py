@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +16,15 @@ from awaccli.data.distributions import MOST_DATASETS, Distributions, dataset_dis
 from awaccli.data.evaluation import Rate, open_evaluation
 from awaccli.errors import AwacError, InputError, InterruptedRunError
 from awaccli.protocols import SILENT, Clip, Reporter
-from awaccli.reports.chain import Chain
 from awaccli.reports.figures import Picture, fewer_colours
 from awaccli.reports.folder import folder, is_folder_of_artifacts
 from awaccli.reports.kind import kind_of
-from awaccli.reports.lineage import Edge, Lineage, Node
-from awaccli.reports.rebuild import plan_of
-from awaccli.reports.report_artifact import Evaluations, Shown, read_shown
+from awaccli.reports.lineage import Lineage
+from awaccli.reports.report_artifact import Evaluations, Shown, read_shown, told
+from awaccli.reports.report_commands import common_chain
 
 KINDS = ("checkpoint", "evaluation", "dataset")
 """In the order of the page."""
-MOST_NODES = 30
-"""A graph of more is no help: each artifact then has its own chain, as text."""
 MOST_FILMED = 3
 NOT_HERE = "no dataset of this chain is on disk"
 _STORES = (".zarr", ".h5", ".hdf5")
@@ -145,7 +139,7 @@ def read_report(
     """
     shown, damaged = _read(paths)
     notes: dict[str, str] = {}
-    graph, commands = _chain(shown, notes, trust_env=trust_env)
+    graph, commands = common_chain(shown, notes, trust_env=trust_env)
     datasets = _datasets(shown, notes)
     return Report(
         title=_title(paths, shown),
@@ -184,7 +178,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Shown], list[tuple[str, str]]]:
         except InputError as error:
             if is_named:
                 raise
-            damaged.append((path.name, _told(error)))
+            damaged.append((path.name, told(error)))
             continue
         found.setdefault(one.id or str(path.absolute()), one)
     return sorted(_sections(found), key=lambda one: KINDS.index(one.kind)), damaged
@@ -197,62 +191,6 @@ def _is_evaluation(path: Path) -> bool:
 def _sections(found: Mapping[str, Shown]) -> list[Shown]:
     """Leave out evaluations of what is there: they are among its measurements."""
     return [one for one in found.values() if not (one.evaluation and one.evaluation.checkpoint in found)]
-
-
-def _chain(
-    shown: Sequence[Shown], notes: dict[str, str], *, trust_env: bool
-) -> tuple[Lineage | None, dict[str, str]]:
-    """Return the chains of all artifacts in one, and the command of each node; nearest to a policy first."""
-    nodes: dict[str, Node] = {}
-    edges: dict[Edge, None] = {}
-    for one in shown:
-        if one.lineage:
-            nodes |= {node.id: node for node in one.lineage.nodes if node.id not in nodes}
-            edges |= dict.fromkeys(one.lineage.edges)
-    if not 0 < len(nodes) <= MOST_NODES:
-        many = f"{len(nodes)} artifacts are too many for one graph: see each one's own chain"
-        notes["chain"] = many if nodes else "what it was begun from cannot be read"
-        return None, {}
-    commands: dict[str, str] = {}
-    for one in shown:
-        if one.chain:
-            commands = _commands(one.chain, notes, trust_env=trust_env) | commands
-    first = next(one.lineage for one in shown if one.lineage)
-    return first.model_copy(update={"nodes": tuple(nodes.values()), "edges": tuple(edges)}), commands
-
-
-def _commands(chain: Chain, notes: dict[str, str], *, trust_env: bool) -> dict[str, str]:
-    """Return what makes each artifact of a chain, as far as it can be made."""
-    name = chain.path.name.removesuffix(PART).partition(".")[0]
-    target = Path(f"{name}-rebuild")
-    try:
-        plan = plan_of(chain, target, trust_env=trust_env)
-    except InputError as error:
-        notes["commands"] = _told(error)
-        try:
-            plan = plan_of(chain, target, reuse=True, trust_env=trust_env)
-        except InputError:
-            return {}
-    return {
-        made.id: shlex.join(
-            ["awac", *(_seen_from(chain.path.absolute().parent, word) for word in command.arguments)]
-        )
-        for command in plan.commands
-        for made in command.makes
-    }
-
-
-def _seen_from(folder: Path, word: str) -> str:
-    """Return an argument as it is written in a folder: a page is shown to others, who have other folders."""
-    path = Path(word)
-    is_path = path.is_absolute() or ((path.suffix or "/" in word) and path.exists())
-    return os.path.relpath(path, folder) if is_path else word
-
-
-def _told(error: AwacError) -> str:
-    """Return an error in a sentence, with the names of files but not of their folders."""
-    text = f"{error} ({error.hint})" if error.hint else str(error)
-    return re.sub(r"`[^`]*/([^`/]+)`", r"`\1`", text)
 
 
 def _datasets(shown: Sequence[Shown], notes: dict[str, str]) -> list[Dataset]:
@@ -273,7 +211,7 @@ def _datasets(shown: Sequence[Shown], notes: dict[str, str]) -> list[Dataset]:
         try:
             found.append(open_dataset(path))
         except InputError as error:
-            notes["data"] = _told(error)
+            notes["data"] = told(error)
     return [dataset for dataset in found if len(dataset)]
 
 
@@ -286,7 +224,7 @@ def _pictured(datasets: Sequence[Dataset], notes: dict[str, str], report: Report
     try:
         numbers = dataset_distributions(datasets, report=report)
     except InputError as error:
-        notes["data"] = _told(error)
+        notes["data"] = told(error)
         return None
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / "data.png"
@@ -324,6 +262,6 @@ def _films(
         except InterruptedRunError:
             raise
         except AwacError as error:
-            notes["films"] = "; ".join([*([notes["films"]] if "films" in notes else []), _told(error)])
+            notes["films"] = "; ".join([*([notes["films"]] if "films" in notes else []), told(error)])
         else:
             yield Filmed(path, tuple(clips))

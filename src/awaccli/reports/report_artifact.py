@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ from awaccli.artifacts.commit import PART, payload_of
 from awaccli.artifacts.manifest import Manifest, read_manifest
 from awaccli.data.dataset import Dataset, open_dataset
 from awaccli.data.evaluation import Evaluation, SuccessRates, open_evaluation
-from awaccli.errors import InputError
+from awaccli.errors import AwacError, InputError
 from awaccli.reports.chain import Chain, begun_chain, read_chain
 from awaccli.reports.comparison import is_evaluation, logged_rates
 from awaccli.reports.kind import kind_of
@@ -172,3 +173,9 @@ def _remarks(path: Path) -> tuple[str, ...]:
         return tuple(remarks(training_run(path)))
     except InputError:
         return ()  # its log has another form than that of our trainings
+
+
+def told(error: AwacError) -> str:
+    """Return an error in a sentence, with the names of files but not of their folders."""
+    text = f"{error} ({error.hint})" if error.hint else str(error)
+    return re.sub(r"`[^`]*/([^`/]+)`", r"`\1`", text)
