@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +66,22 @@ class PolicyWeights:
     """Small facts of the kind, JSON values only: ``activation``, ``mean`` (tanh or linear), ``layers``."""
     arrays: Mapping[str, np.ndarray]
     """float32 arrays by name."""
+
+
+class Clip(NamedTuple):
+    """A film of one episode, small enough to be part of a page."""
+
+    episode: int
+    """Its number in the dataset."""
+    success: bool
+    """Whether it ends in success."""
+    steps: int
+    return_: float
+    diverged_at: int | None
+    """First step at which its actions led elsewhere than when they were recorded."""
+    media_type: str
+    """``video/mp4`` or ``image/gif``."""
+    content: bytes
 
 
 class Learner(Protocol):

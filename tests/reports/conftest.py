@@ -114,7 +114,7 @@ class Workshop:
         )
         return path
 
-    def evaluation(self, name="result.json", *, checkpoint, successes=2, seed=0):
+    def evaluation(self, name="result.json", *, checkpoint, successes=2, seed=0, deterministic=True):
         """Write a result of four episodes."""
         path, manifest = self.folder / name, read_manifest(checkpoint)
         result = Evaluation(
@@ -125,7 +125,7 @@ class Workshop:
             env_steps=0,
             seed=seed,
             seeds=tuple(range(seed, seed + 4)),
-            deterministic=True,
+            deterministic=deterministic,
             outcome=outcome([self.episode(index, success=index < successes) for index in range(4)], FACTS),
         )
         body = result.model_dump(mode="json")
@@ -133,7 +133,7 @@ class Workshop:
             kind="evaluation",
             id=sha256_json(body),
             task=FACTS.spec,
-            content={"deterministic": True, "episodes": 4},
+            content={"deterministic": deterministic, "episodes": 4},
             files=(),
             recipe=self.recipe("eval", "checkpoint", [checkpoint], seed=seed),
             ancestors=manifest.lineage(),

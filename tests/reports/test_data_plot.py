@@ -30,7 +30,8 @@ from awaccli.reports.figures import COLOURS, LINES, MARKERS, short
 def found(names=("demos",), *, dimensions=5, by="source", largest=2.0, episodes=40):
     """Return numbers of datasets that need not exist."""
     rng = np.random.default_rng(0)
-    rates = SuccessRates(any=wilson(9, 10), final=wilson(7, 10), held=wilson(0, 10))
+    # Of (0, 9) the interval begins a last bit above 0.
+    rates = SuccessRates(any=wilson(9, 10), final=wilson(7, 10), held=wilson(0, 9))
 
     def ranges(name, **bounds):
         return tuple(

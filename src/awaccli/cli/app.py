@@ -28,6 +28,7 @@ from awaccli.cli.log_export import log_export
 from awaccli.cli.plot import plot
 from awaccli.cli.pretrain import pretrain
 from awaccli.cli.rebuild import rebuild
+from awaccli.cli.report import report
 from awaccli.cli.tasks import tasks
 from awaccli.cli.verify import verify
 from awaccli.cli.watch import watch
@@ -75,6 +76,7 @@ app.command("verify")(verify)
 app.command("diff")(diff)
 app.command("compare")(compare)
 app.command("plot")(plot)
+app.command("report")(report)
 app.command("watch")(watch)
 app.command("log-export")(log_export)
 app.command("tasks")(tasks)

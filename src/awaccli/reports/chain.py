@@ -11,7 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from awaccli.artifacts.manifest import Ancestor, InputRef, Manifest, Recipe, read_manifest
+from awaccli.artifacts.commit import begun_in
+from awaccli.artifacts.manifest import Ancestor, InputRef, Kind, Manifest, Recipe, Run, read_manifest
 from awaccli.errors import InputError
 from awaccli.seeding import integer
 
@@ -110,7 +111,34 @@ def read_chain(path: Path, parents: Path | None = None) -> Chain:
     """
     if parents is not None and not parents.is_dir():
         raise InputError(f"the folder `{parents}` does not exist", hint="--parents names where to look")
-    manifest = read_manifest(path)
+    return _chain(path, read_manifest(path), parents)
+
+
+def begun_chain(path: Path) -> Chain | None:
+    """Return the chain of an unfinished run, ``X.part``, or None where that cannot be read.
+
+    It has no content id yet: its recipe key stands for it.
+    """
+    begun = begun_in(path)
+    if begun is None:
+        return None
+    recipe = begun.recipe
+    kind: Kind = "checkpoint" if path.stem.endswith(".ckpt") else "dataset"
+    run = Run(started="", wall_s=0, versions={}, platform="", execution={})
+    manifest = Manifest(
+        kind=kind,
+        id=recipe.key,
+        task=None,
+        content={},
+        files=(),
+        recipe=recipe,
+        ancestors=begun.ancestors,
+        run=run,
+    )
+    return _chain(path, manifest, None)
+
+
+def _chain(path: Path, manifest: Manifest, parents: Path | None) -> Chain:
     found = _find(path, manifest, [path.absolute().parent, *([parents] if parents else [])])
     recipes: dict[str, Ancestor] = {}
     for _, known in found.values():  # the artifact itself is the first

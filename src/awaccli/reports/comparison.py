@@ -226,7 +226,7 @@ def _final(run: Run, measured: tuple[Path, Evaluation] | None) -> Final:
             env_steps=result.env_steps,
             success=result.outcome.success,
         )
-    last = next((line for line in reversed(run.lines) if _is_evaluation(line)), None)
+    last = next((line for line in reversed(run.lines) if is_evaluation(line)), None)
     if last is None:
         raise InputError(
             f"`{run.path}` is a checkpoint without any evaluation",
@@ -239,17 +239,22 @@ def _final(run: Run, measured: tuple[Path, Evaluation] | None) -> Final:
         episodes=last["eval/episodes"],
         updates=last["updates"],
         env_steps=last["env_steps"],
-        success=SuccessRates(**{rule: _logged_rate(last, rule) for rule in RULES}),
+        success=logged_rates(last),
     )
 
 
-def _is_evaluation(line: Line) -> bool:
+def is_evaluation(line: Line) -> bool:
     """Return whether a line of a log is a whole evaluation."""
     episodes = line.get("eval/episodes")
     rates = [line.get(f"eval/success_{rule}") for rule in RULES]
     return (
         type(episodes) is int and episodes > 0 and all(is_number(rate) and 0 <= rate <= 1 for rate in rates)
     )
+
+
+def logged_rates(line: Line) -> SuccessRates:
+    """Return success as an evaluation in a log has it."""
+    return SuccessRates(**{rule: _logged_rate(line, rule) for rule in RULES})
 
 
 def _logged_rate(line: Line, rule: SuccessRule) -> Rate:

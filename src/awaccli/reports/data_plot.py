@@ -89,10 +89,12 @@ def _success(axes: Axes, found: Distributions) -> None:
     for row, group in enumerate(found.groups):
         for offset, (rule, marker) in enumerate(zip(_RULES, ("^", "o", "s"), strict=True)):
             rate = getattr(group.success, rule[0])
+            # NUMERICS: where all succeed or none, an end of the interval may miss the rate by a last bit.
+            reach = [max(0.0, rate.rate - rate.low), max(0.0, rate.high - rate.rate)]
             axes.errorbar(
                 100 * rate.rate,
                 row + 0.22 * (offset - 1),
-                xerr=[[100 * (rate.rate - rate.low)], [100 * (rate.high - rate.rate)]],
+                xerr=[[100 * part] for part in reach],
                 color=COLOURS[row],
                 marker=marker,
                 markersize=5,

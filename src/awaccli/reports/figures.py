@@ -5,10 +5,11 @@ Matplotlib is imported where something is drawn, and nothing of its global state
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from awaccli.artifacts.plain_file import appearing
 
@@ -67,6 +68,24 @@ def save(figure: Figure, path: Path, *, overwrite: bool) -> None:
     """
     with appearing(path, overwrite=overwrite) as file:
         figure.savefig(file, metadata=_METADATA[path.suffix])
+
+
+class Picture(NamedTuple):
+    """A PNG for a page."""
+
+    png: bytes
+    width: int
+    height: int
+
+
+def fewer_colours(png: bytes) -> Picture:
+    """Return a PNG with 256 colours: a drawing has hardly more, and takes a third of the room."""
+    from PIL import Image
+
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(256).save(small, "PNG", optimize=True)
+        return Picture(small.getvalue(), *picture.size)
 
 
 def short(name: str, most: int = 28) -> str:

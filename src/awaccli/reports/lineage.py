@@ -65,13 +65,17 @@ def lineage(path: Path, parents: Path | None = None) -> Lineage:
     Raises:
         InputError: not an artifact, no folder ``parents``, or recipes that need themselves.
     """
-    chain = read_chain(path, parents)
+    return lineage_of(read_chain(path, parents))
+
+
+def lineage_of(chain: Chain) -> Lineage:
+    """Return a chain as a graph."""
     links = _from_the_top(chain)
     ids = dict.fromkeys([chain.manifest.id, *(link.parent for link in links)])
     experts = {link.parent for link in links if link.role == "expert"}
     return Lineage(
         id=chain.manifest.id,
-        path=str(path),
+        path=str(chain.path),
         nodes=tuple(_node(chain, identity, expert=identity in experts) for identity in ids),
         edges=tuple(Edge(from_=link.parent, to=link.child, role=link.role) for link in links),
     )
@@ -158,12 +162,12 @@ def _short(node: Node) -> str:
 def _described(node: Node) -> str:
     parts = [f"{node.kind} {node.id[:12]}"]
     if node.stage is not None:
-        parts.append(", ".join([node.stage, *_settings(node), f"seed {node.seed}"]))
+        parts.append(", ".join([node.stage, *settings_that_matter(node), f"seed {node.seed}"]))
     return "  ".join([*parts, _place(node)])
 
 
-def _settings(node: Node) -> list[str]:
-    """Return the settings that matter, in words; zero, false and none say nothing."""
+def settings_that_matter(node: Node) -> list[str]:
+    """Return what tells artifacts of one stage apart, in words; zero, false and none say nothing."""
     names = _SHOWN.get((node.stage or "").removesuffix("-online"), ())
     values = [(name.rpartition(".")[2], lookup(node.settings or {}, name)) for name in names]
     return [f"{name} {value}" for name, value in values if value and not isinstance(value, dict | list)]
@@ -181,7 +185,7 @@ def dot_text(found: Lineage) -> str:
     """Return the chain as Graphviz source; what is not on disk has a dashed outline."""
     lines = ["digraph lineage {", "  rankdir=LR;", "  node [shape=box];"]
     for node in found.nodes:
-        label = [node.stage or node.kind, *_settings(node), node.id[:12]]
+        label = [node.stage or node.kind, *settings_that_matter(node), node.id[:12]]
         style = "" if node.present else ", style=dashed"
         lines.append(f"  {_quoted(node.id)} [label={_quoted(chr(10).join(label))}{style}];")
     lines += [

@@ -48,9 +48,7 @@ def plan(
         InputError: not an artifact; or one of the chain cannot be made by a command and is not on disk.
         UsageError: something would be made where the recorded one is.
     """
-    chain = read_chain(path, parents)
-    folders = [shown(path.absolute().parent), *([parents] if parents else [])]
-    found = _Planning(chain, folder, *_decide(chain, folders, reuse=reuse), trust_env).plan()
+    found = plan_of(read_chain(path, parents), folder, parents=parents, reuse=reuse, trust_env=trust_env)
     for made in (made for command in found.commands for made in command.makes):
         if made.recorded_path and Path(made.path).resolve() == Path(made.recorded_path).resolve():
             raise UsageError(
@@ -58,6 +56,18 @@ def plan(
                 hint="choose another --dir",
             )
     return found
+
+
+def plan_of(
+    chain: Chain, folder: Path, *, parents: Path | None = None, reuse: bool = False, trust_env: bool = False
+) -> Plan:
+    """Return the commands that make the artifact of a chain, wherever its parts are; see `plan`.
+
+    Raises:
+        InputError: one of the chain cannot be made by a command and is not on disk.
+    """
+    folders = [shown(chain.path.absolute().parent), *([parents] if parents else [])]
+    return _Planning(chain, folder, *_decide(chain, folders, reuse=reuse), trust_env).plan()
 
 
 def _decide(

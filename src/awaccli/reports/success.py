@@ -102,12 +102,13 @@ def _rows(path: Path) -> list[Row]:
             evaluation = open_evaluation(path)
             return [Row(name=path.stem, actions=evaluation.actions, outcome=evaluation.outcome)]
         case "dataset":
-            return _source_rows(open_dataset(path))
+            return source_rows(open_dataset(path))
         case _:
             raise InputError(f"`{path}` is a checkpoint", hint=f"measure it: awac eval {path} -o result.json")
 
 
-def _source_rows(dataset: Dataset) -> list[Row]:
+def source_rows(dataset: Dataset) -> list[Row]:
+    """Return a row for everyone who acted in a dataset."""
     sources = dataset.header.sources
     present = np.unique(dataset.episodes.source).tolist()
     return [

@@ -108,7 +108,7 @@ def watched(path: Path) -> Watched:
         latest=_latest(run.rows),
         evaluations=_measured(run.rows, ("eval/success_final", "eval/episodes")),
         held_out=_measured(run.rows, ("held_out/log_likelihood",)),
-        remarks=tuple(_remarks(run)),
+        remarks=tuple(remarks(run)),
     )
 
 
@@ -156,7 +156,7 @@ def _measured(rows: Iterable[dict[str, Any]], needed: tuple[str, ...]) -> tuple[
     )
 
 
-def _remarks(run: TrainingRun) -> Iterable[str]:
+def remarks(run: TrainingRun) -> Iterable[str]:
     """Yield what the run said, or will have said, of its log."""
     if run.recipe is None or run.start is None:
         return
