@@ -11,8 +11,9 @@ from awaccli.config.settings import Execution
 from awaccli.data.dataset import Dataset
 from awaccli.errors import UsageError
 from awaccli.protocols import Clip
+from awaccli.stages.drawing import VideoSettings
 from awaccli.stages.film import check_encoder
-from awaccli.stages.video import VideoSettings, video
+from awaccli.stages.video import video
 
 _WIDTHS = {".mp4": 320, ".gif": 240}
 """In pixels: a GIF takes some ten times the room."""
