@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 import typer
 
@@ -73,11 +74,13 @@ FILE = re.compile(r"(?:#!.*\n)?# ([\w.-]+\.(?:py|toml|sh)|Makefile)\n")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return an empty current folder whose modules can be imported, and are forgotten afterwards."""
+    """Return an empty current folder whose modules and environments are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
+    known, registered = set(sys.modules), set(gym.registry)
     yield tmp_path
+    for name in set(gym.registry) - registered:
+        del gym.registry[name]
     for name in set(sys.modules) - known:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
