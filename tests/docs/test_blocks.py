@@ -80,7 +80,8 @@ def folder(tmp_path, monkeypatch):
     known, registered = set(sys.modules), set(gym.registry)
     yield tmp_path
     for name in set(gym.registry) - registered:
-        del gym.registry[name]
+        if callable(gym.registry[name].entry_point):  # of a page; packages give theirs by name
+            del gym.registry[name]
     for name in set(sys.modules) - known:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
