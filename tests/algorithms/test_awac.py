@@ -52,7 +52,9 @@ def reference_losses(known, settings):
         if settings.value == "mean":
             value = min(known.q("critic", here, mean))
         else:
-            sampled = [np.clip(mean + std * draw[i], -1, 1) for draw in draws["value"]]
+            mirrored = () if settings.value_samples % 2 else -draws["value"]
+            sampled = [np.clip(mean + std * draw[i], -1, 1) for draw in (*draws["value"], *mirrored)]
+            assert len(sampled) == settings.value_samples
             value = np.mean([min(known.q("critic", here, action)) for action in sampled])
         advantages.append(min(q) - value)
         drawn = draws["normaliser"][:, i] if settings.normaliser_samples else []
@@ -78,19 +80,19 @@ def reference_losses(known, settings):
     return -np.mean(weights * log_probs), squared
 
 
-@pytest.mark.parametrize("value", ["mean", "sample"])
+@pytest.mark.parametrize(("value", "samples"), [("mean", 1), ("sample", 3), ("sample", 4)])
 @pytest.mark.parametrize(
     ("weights", "normaliser"), [("softmax", 0), ("exp", 0), ("binary", 0), ("softmax", 4), ("exp", 4)]
 )
 @pytest.mark.parametrize("cap", [None, 0.2])
 def test_losses_are_those_of_the_reference(
-    spaces, shaken, make_batch, make_noise, reference, value, weights, normaliser, cap
+    spaces, shaken, make_batch, make_noise, reference, value, samples, weights, normaliser, cap
 ):
     learner = shaken(
         awac(
             spaces,
             value=value,
-            value_samples=3,
+            value_samples=samples,
             weights=weights,
             advantage_cap=cap,
             lam=0.7,
@@ -338,8 +340,9 @@ def test_noise_shapes(spaces):
     assert awac(spaces, normaliser_samples=3).noise_shapes(7) == {"next": (7, 2), "normaliser": (3, 7, 2)}
     assert awac(spaces, value="sample", value_samples=4).noise_shapes(7) == {
         "next": (7, 2),
-        "value": (4, 7, 2),
+        "value": (2, 7, 2),
     }
+    assert awac(spaces, value="sample", value_samples=3).noise_shapes(7)["value"] == (3, 7, 2)
 
 
 def test_diagnose_changes_nothing_and_names_what_it_sees(shaken, spaces, make_batch, make_noise):

@@ -64,7 +64,8 @@ class Awac(GradientLearner):
         settings, one = self._settings, (batch_size, self._spaces.action_dim)
         shapes: dict[str, tuple[int, ...]] = {"next": one}
         if settings.value == "sample":
-            shapes["value"] = (settings.value_samples, *one)
+            count = settings.value_samples
+            shapes["value"] = (count if count % 2 else count // 2, *one)
         if settings.shuffle_advantages:
             shapes["shuffle"] = (batch_size,)
         if settings.normaliser_samples:
@@ -126,7 +127,10 @@ class Awac(GradientLearner):
         if settings.value == "mean":
             value = self._critic(observations, self._actions(mean)).amin(dim=0)
         else:
-            value = self._sampled_q(observations, mean, noise["value"]).mean(dim=0)
+            draws = noise["value"]
+            if settings.value_samples % 2 == 0:  # antithetic: what Q has of odd order in the noise cancels
+                draws = torch.cat([draws, -draws])
+            value = self._sampled_q(observations, mean, draws).mean(dim=0)
         logged, sampled = q.amin(dim=0) - value, None
         if settings.normaliser_samples:
             # DEVIATION: in the derivation the actions are the behaviour policy's, which AWAC does not model.

@@ -65,7 +65,11 @@ class AwacSettings(Section):
     value: Actions = Field(
         default="mean", description="V(s): critic at the policy mean, or mean over samples"
     )
-    value_samples: int = Field(default=1, ge=1, description="samples per state for `value = sample`")
+    value_samples: int = Field(
+        default=1,
+        ge=1,
+        description="samples per state for `value = sample`; an even number comes in mirrored pairs",
+    )
     discount: float = Field(default=0.99, gt=0, lt=1, description="discount per environment step")
     n_step: int = Field(default=1, ge=1, description="steps of logged reward before the target bootstraps")
     tau: float = Field(default=0.005, gt=0, le=1, description="Polyak step of the target critics per update")

@@ -3,12 +3,12 @@
 STAGE_VERSIONS = {
     "collect-demos": 1,
     "bc-rollout": 3,
-    "pretrain": 3,
-    "finetune": 3,
-    "finetune-online": 3,
+    "pretrain": 4,
+    "finetune": 4,
+    "finetune-online": 4,
     "eval": 1,
 }
-"""Of stages whose recipes a command of the same name follows; 2 and 3: the same by other operations."""
+"""Of stages whose recipes a command of the same name follows; 2 and 3: the same by other operations; 4: mirrored draws."""
 IMPORT_VERSION = 1
 VERB_VERSION = 1
 """Of all verbs that make a dataset of others."""
