@@ -8,7 +8,7 @@ STAGE_VERSIONS = {
     "finetune-online": 4,
     "eval": 1,
 }
-"""Of stages whose recipes a command of the same name follows; 2 and 3: the same by other operations; 4: mirrored draws."""
+"""Of stages that a command of the same name runs; 2, 3: the same by other operations, 4: mirrored draws."""
 IMPORT_VERSION = 1
 VERB_VERSION = 1
 """Of all verbs that make a dataset of others."""
