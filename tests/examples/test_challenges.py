@@ -1,19 +1,13 @@
-"""The challenge analysis as Make plans it, with tiny budgets; commands run in this process, to save time."""
+"""The challenge analysis with tiny budgets."""
 
-import contextlib
-import os
 import re
-import shlex
 import shutil
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from awaccli.artifacts.checkpoint import open_checkpoint
 from awaccli.artifacts.manifest import read_manifest
-from awaccli.cli.app import command
 from awaccli.config.algorithms import ALGORITHMS
 
 pytestmark = pytest.mark.timeout(600)  # 25 s of CPU time, on a machine that may be busy
@@ -38,62 +32,23 @@ BUDGETS |= dict.fromkeys(("cql", "cal-ql"), 2 + 21)
 """Updates where they are not those of most."""
 
 
-class Chain:
-    """A copy of the example, with Make to plan and this process to work."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        for file in ("Makefile", "relocate.toml"):
-            shutil.copy(EXAMPLE / file, folder)
-        shutil.copy(ROOT / "datasets" / "relocate-demos.h5", folder / "demos.h5")
-        settings = folder / "relocate.toml"
-        text = settings.read_text()
-        for pattern, smaller in SMALLER.items():
-            text, count = re.subn(pattern, smaller, text)
-            assert count, pattern
-        settings.write_text(text)
-
-    def make(self, *arguments, check=True):
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
-        return subprocess.run(
-            ["make", *OPTIONS, *arguments],
-            cwd=self.folder,
-            check=check,
-            env=environment,
-            timeout=110,
-            capture_output=True,
-            text=True,
-        )
-
-    def plan(self, *targets):
-        """Return the commands that Make would start, in order."""
-        return self.make("-n", *targets).stdout.replace("\\\n", " ").splitlines()
-
-    def work(self, line):
-        """Run a line of a recipe."""
-        line, _, output = (part.strip() for part in line.partition(">"))
-        program, *words = shlex.split(line)
-        with contextlib.chdir(self.folder):
-            if program != "awac":
-                subprocess.run([program, *words], check=True, stdout=subprocess.DEVNULL)
-                return
-            with Path(output or os.devnull).open("w") as file, contextlib.redirect_stdout(file):
-                command()(words, prog_name="awac", standalone_mode=False)
-
-
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    if shutil.which("make") is None:
-        pytest.skip("make is not installed")
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE)
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    made = Chain(tmp_path_factory.mktemp("challenges"))
+def chain(make_chain, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("challenges")
+    for file in ("Makefile", "relocate.toml"):
+        shutil.copy(EXAMPLE / file, folder)
+    shutil.copy(ROOT / "datasets" / "relocate-demos.h5", folder / "demos.h5")
+    settings = folder / "relocate.toml"
+    text = settings.read_text()
+    for pattern, smaller in SMALLER.items():
+        text, count = re.subn(pattern, smaller, text)
+        assert count, pattern
+    settings.write_text(text)
+    made = make_chain(folder, OPTIONS)
     made.planned = made.plan("all")
     for line in made.planned:
         made.work(line)
-    yield made
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return made
 
 
 def test_no_algorithm_is_left_out_and_nothing_is_made_twice(chain):
