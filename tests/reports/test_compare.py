@@ -20,12 +20,12 @@ from awaccli.reports.grouping import grouped
 from awaccli.reports.runs import read_run
 
 
-def evaluated(updates, env_steps, success, *, episodes=20, wall_s=None, phase=None):
+def evaluated(updates, env_steps, success, *, episodes=20, wall_s=None, phase=None, return_mean=-1.0):
     """Return the line of an evaluation that training made."""
     rates = {f"eval/success_{rule}": success for rule in ("any", "final", "held")}
     counters = {"updates": updates, "env_steps": env_steps, "wall_s": wall_s or updates / 10}
     place = {"phase": phase or ("online" if env_steps else "offline"), "robot_min": env_steps / 1000}
-    return place | counters | {"eval/episodes": episodes, "eval/return_mean": -1.0} | rates
+    return place | counters | {"eval/episodes": episodes, "eval/return_mean": return_mean} | rates
 
 
 class Lab:
@@ -236,7 +236,8 @@ def test_a_group_in_numbers(lab):
     success, cost, better = sheets(found)
     assert success.rows[0][:3] == ["a", "4", "last step"]
     assert success.rows[0][-1] == "20 % (seed 0)"
-    assert [row[2] for row in success.rows[3:]] == ["last step", "any step", "held"]
+    assert [row[2] for row in success.rows[4:]] == ["last step", "any step", "held", "return"]
+    assert success.rows[3][2:] == ["return", "-1.0 [-1.0, -1.0]", "-1.0 [-1.0, -1.0]", "-1.0 (seed 0)"]
     assert cost.rows[0][1:5] == ["0", "100", "0.2 min", "0.0"]
     assert better.rows[0][0] == "b"
     assert better.rows[0][1].startswith("0.81 [")
@@ -248,6 +249,25 @@ def test_a_single_run_has_the_interval_within_it(lab):
     assert final.mean.low is None
     assert (final.within.low, final.within.high) == pytest.approx((0.299, 0.701), abs=1e-3)
     assert sheets(found)[0].rows[0][3:] == ["50 % [30, 70]", "", ""]
+
+
+def test_where_nobody_succeeds_returns_are_compared(lab):
+    def run(name, seed, value, **options):
+        lines = [evaluated(100, 0, 0.0, return_mean=value)]
+        return lab.run(f"{name}-{seed}.ckpt", lines, seed=seed, **options)
+
+    found = compared(
+        [run("a", 0, 10.0), run("a", 1, 30.0), run("b", 0, 20.0, lam=0.3), run("b", 1, 5.0, lam=0.3)]
+    )
+    assert found.ranked_by == "return"
+    assert found.improvements[0].probability.value == 0.75
+    scores, _, _ = sheets(found)
+    assert [row[:4] + row[5:] for row in scores.rows] == [
+        ["a", "2", "return", "20.0 [10.0, 30.0]", "10.0 (seed 0)"],
+        ["b", "2", "return", "12.5 [5.0, 20.0]", "5.0 (seed 1)"],
+    ]
+    assert any("compared by their returns" in note for note in notes(found))
+    assert compared([]).ranked_by == "final"
 
 
 def test_latex_escapes_names_and_has_all_cells(lab):

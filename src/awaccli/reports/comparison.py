@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from awaccli.reports.runs import Line, Run, is_number, read_run
 from awaccli.reports.success import Row, comparison
 
 RULES: tuple[SuccessRule, ...] = ("final", "any", "held")
+RankedBy = Literal["final", "return"]
 
 
 class _Record(BaseModel):
@@ -43,6 +44,8 @@ class Final(_Record):
     updates: int
     env_steps: int
     success: SuccessRates
+    return_mean: float
+    """Of the episodes, undiscounted."""
 
 
 class RunSummary(_Record):
@@ -65,12 +68,12 @@ class RunSummary(_Record):
 
 
 class Aggregate(_Record):
-    """Success by one definition, over the runs of a group."""
+    """Success by one definition, or the return, over the runs of a group."""
 
     mean: Estimate
     iqm: Estimate
     within: Rate | None
-    """Of a single run: its rate with the Wilson interval over episodes, which says nothing of other seeds."""
+    """Success of a single run with the Wilson interval over episodes, which says nothing of other seeds."""
     worst: str
     """Name of the run that did worst."""
     worst_seed: int
@@ -78,7 +81,7 @@ class Aggregate(_Record):
 
 
 class Improvement(_Record):
-    """How likely a run of the first group is better than one of another, by success at the last step."""
+    """How likely a run of the first group is better than one of another."""
 
     over: str
     probability: Estimate
@@ -90,6 +93,7 @@ class GroupSummary(_Record):
     name: str
     tasks: tuple[str, ...]
     success: dict[SuccessRule, Aggregate]
+    returns: Aggregate
     runs: tuple[RunSummary, ...]
 
 
@@ -101,6 +105,8 @@ class Comparison(_Record):
     """Of evaluations that belong to none of the runs, and of datasets."""
     group_by: str
     groups: tuple[GroupSummary, ...]
+    ranked_by: RankedBy
+    """Success at the last step; mean return where no run ever succeeded, as in tasks without a goal."""
     improvements: tuple[Improvement, ...]
     """Of the first group over each other that has runs on a task of the first."""
 
@@ -173,11 +179,14 @@ def compare(found: Compared) -> Comparison:
         UsageError: a group with evaluations by mean and by sampled actions.
     """
     groups = tuple(_group(name, runs, found) for name, runs in found.groups.items())
+    succeeded = any(run.final.success.any.rate for group in groups for run in group.runs)
+    ranked_by: RankedBy = "final" if succeeded or not groups else "return"
     return Comparison(
         rows=tuple(comparison(found.others)),
         group_by=found.group_by,
         groups=groups,
-        improvements=tuple(_improvements(groups)),
+        ranked_by=ranked_by,
+        improvements=tuple(_improvements(groups, _score(ranked_by))),
     )
 
 
@@ -191,7 +200,8 @@ def _group(name: str, runs: Sequence[Run], found: Compared) -> GroupSummary:
     return GroupSummary(
         name=name,
         tasks=tuple(dict.fromkeys(summary.task or "?" for summary in summaries)),
-        success={rule: _aggregate(summaries, rule) for rule in RULES},
+        success={rule: _aggregate(summaries, _score(rule), _within(summaries, rule)) for rule in RULES},
+        returns=_aggregate(summaries, _score("return")),
         runs=summaries,
     )
 
@@ -225,6 +235,7 @@ def _final(run: Run, measured: tuple[Path, Evaluation] | None) -> Final:
             updates=result.updates,
             env_steps=result.env_steps,
             success=result.outcome.success,
+            return_mean=result.outcome.returns.mean,
         )
     last = next((line for line in reversed(run.lines) if is_evaluation(line)), None)
     if last is None:
@@ -240,6 +251,7 @@ def _final(run: Run, measured: tuple[Path, Evaluation] | None) -> Final:
         updates=last["updates"],
         env_steps=last["env_steps"],
         success=logged_rates(last),
+        return_mean=last["eval/return_mean"],
     )
 
 
@@ -248,7 +260,10 @@ def is_evaluation(line: Line) -> bool:
     episodes = line.get("eval/episodes")
     rates = [line.get(f"eval/success_{rule}") for rule in RULES]
     return (
-        type(episodes) is int and episodes > 0 and all(is_number(rate) and 0 <= rate <= 1 for rate in rates)
+        type(episodes) is int
+        and episodes > 0
+        and all(is_number(rate) and 0 <= rate <= 1 for rate in rates)
+        and is_number(line.get("eval/return_mean"))
     )
 
 
@@ -262,34 +277,41 @@ def _logged_rate(line: Line, rule: SuccessRule) -> Rate:
     return wilson(round(line[f"eval/success_{rule}"] * episodes), episodes)
 
 
-def _aggregate(runs: Sequence[RunSummary], rule: SuccessRule) -> Aggregate:
-    strata = list(_by_task(runs, rule).values())
-    worst = min(runs, key=lambda run: _rate(run, rule).rate)
+Score = Callable[[RunSummary], float]
+
+
+def _score(by: SuccessRule | Literal["return"]) -> Score:
+    """Return what a run is ranked by."""
+    return lambda run: run.final.return_mean if by == "return" else getattr(run.final.success, by).rate
+
+
+def _within(runs: Sequence[RunSummary], rule: SuccessRule) -> Rate | None:
+    return getattr(runs[0].final.success, rule) if len(runs) == 1 else None
+
+
+def _aggregate(runs: Sequence[RunSummary], score: Score, within: Rate | None = None) -> Aggregate:
+    strata = list(_by_task(runs, score).values())
+    worst = min(runs, key=score)
     return Aggregate(
         mean=estimate(strata, mean),
         iqm=estimate(strata, interquartile_mean),
-        within=_rate(runs[0], rule) if len(runs) == 1 else None,
+        within=within,
         worst=worst.name,
         worst_seed=worst.seed,
-        worst_value=_rate(worst, rule).rate,
+        worst_value=score(worst),
     )
 
 
-def _rate(run: RunSummary, rule: SuccessRule) -> Rate:
-    found: Rate = getattr(run.final.success, rule)
-    return found
-
-
-def _by_task(runs: Sequence[RunSummary], rule: SuccessRule) -> dict[str, np.ndarray]:
-    """Return the rates of runs, float64 [R], by their task."""
-    rates: dict[str, list[float]] = {}
+def _by_task(runs: Sequence[RunSummary], score: Score) -> dict[str, np.ndarray]:
+    """Return the scores of runs, float64 [R], by their task."""
+    scores: dict[str, list[float]] = {}
     for run in runs:
-        rates.setdefault(run.task or "?", []).append(_rate(run, rule).rate)
-    return {task: np.array(values) for task, values in rates.items()}
+        scores.setdefault(run.task or "?", []).append(score(run))
+    return {task: np.array(values) for task, values in scores.items()}
 
 
-def _improvements(groups: Sequence[GroupSummary]) -> Iterator[Improvement]:
-    first, *others = [_by_task(group.runs, "final") for group in groups] or [{}]
+def _improvements(groups: Sequence[GroupSummary], score: Score) -> Iterator[Improvement]:
+    first, *others = [_by_task(group.runs, score) for group in groups] or [{}]
     for group, scores in zip(groups[1:], others, strict=True):
         if probability := probability_of_improvement(first, scores):
             yield Improvement(over=group.name, probability=probability)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from awaccli.data.evaluation import SuccessRule
 from awaccli.reports.aggregates import RESAMPLES, Estimate
 from awaccli.reports.comparison import (
     RULES,
@@ -20,8 +21,9 @@ from awaccli.reports.comparison import (
 from awaccli.reports.runs import COUNTERS, Line, Run, is_number
 from awaccli.reports.success import HEADER, rate_text
 
-_CALLED = {"final": "last step", "any": "any step", "held": "held"}
-_SUCCESS = ("group", "runs", "success", "mean", "IQM", "worst seed")
+_Style = Callable[[float], str]
+_CALLED: dict[SuccessRule, str] = {"final": "last step", "any": "any step", "held": "held"}
+_SCORES = ("group", "runs", "measure", "mean", "IQM", "worst seed")
 _COST = ("group", "online steps", "updates", "wall time", "robot min", "task", "final evaluation")
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -39,17 +41,18 @@ class Sheet(NamedTuple):
 
 
 def sheets(found: Comparison) -> list[Sheet]:
-    """Return the tables of a comparison: evaluations and datasets, success, cost, improvement."""
+    """Return the tables of a comparison: evaluations and datasets, success and return, cost, improvement."""
     tables = []
     if found.rows:
         tables.append(Sheet(HEADER, [row.cells() for row in found.rows]))
     if found.groups:
-        tables.append(Sheet(_SUCCESS, [cells for group in found.groups for cells in _success(group)]))
+        rules = () if found.ranked_by == "return" else RULES
+        tables.append(Sheet(_SCORES, [cells for group in found.groups for cells in _scores(group, rules)]))
         tables.append(Sheet(_COST, [_cost(group) for group in found.groups]))
     if found.improvements:
         first = found.groups[0].name
         header = (f"probability that a run of {first} is better than one of", "")
-        rows = [[item.over, _number(item.probability)] for item in found.improvements]
+        rows = [[item.over, _interval(item.probability, _probability)] for item in found.improvements]
         tables.append(Sheet(header, rows))
     return tables
 
@@ -63,6 +66,8 @@ def notes(found: Comparison) -> list[str]:
         "IQM: the mean without the lowest and highest quarter of runs, each rounded down.",
         "A final evaluation is the last one, never the best one.",
     ]
+    if found.ranked_by == "return":
+        said.append("No run ever succeeded: they are compared by their returns.")
     if any(group.tasks[1:] for group in found.groups):
         said.append("A group pools its tasks; their runs are drawn anew separately.")
     if not all(run.whole for group in found.groups for run in group.runs):
@@ -70,39 +75,41 @@ def notes(found: Comparison) -> list[str]:
     return said
 
 
-def _success(group: GroupSummary) -> Iterator[list[str]]:
-    for rule in RULES:
-        found = group.success[rule]
-        first = [group.name, str(len(group.runs))] if rule == RULES[0] else ["", ""]
-        yield [*first, _CALLED[rule], _mean(found), _iqm(found, group), _worst(found, group)]
+def _scores(group: GroupSummary, rules: Sequence[SuccessRule]) -> Iterator[list[str]]:
+    rows = [(_CALLED[rule], group.success[rule], _percent) for rule in rules]
+    first = [group.name, str(len(group.runs))]
+    for called, found, style in (*rows, ("return", group.returns, _plain)):
+        mean = rate_text(found.within) if found.within else _interval(found.mean, style)
+        several = (
+            (_interval(found.iqm, style), _worst(found, group, style)) if len(group.runs) > 1 else ("", "")
+        )
+        yield [*first, called, mean, *several]
+        first = ["", ""]
 
 
-def _mean(found: Aggregate) -> str:
-    return rate_text(found.within) if found.within else _percent(found.mean)
-
-
-def _iqm(found: Aggregate, group: GroupSummary) -> str:
-    return _percent(found.iqm) if len(group.runs) > 1 else ""
-
-
-def _worst(found: Aggregate, group: GroupSummary) -> str:
-    if len(group.runs) == 1:
-        return ""
+def _worst(found: Aggregate, group: GroupSummary, style: _Style) -> str:
     seeds = [run.seed for run in group.runs]
     who = f"seed {found.worst_seed}" if seeds.count(found.worst_seed) == 1 else found.worst
-    return f"{100 * found.worst_value:.0f} % ({who})"
+    return f"{style(found.worst_value)} ({who})"
 
 
-def _percent(found: Estimate) -> str:
+def _interval(found: Estimate, style: _Style) -> str:
     if found.low is None or found.high is None:
-        return f"{100 * found.value:.0f} %"
-    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+        return style(found.value)
+    low, high = (style(bound).removesuffix(" %") for bound in (found.low, found.high))
+    return f"{style(found.value)} [{low}, {high}]"
 
 
-def _number(found: Estimate) -> str:
-    if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _probability(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def _cost(group: GroupSummary) -> list[str]:
