@@ -8,7 +8,7 @@ import pytest
 
 from awaccli.artifacts.checkpoint import open_checkpoint
 
-pytestmark = pytest.mark.timeout(600)  # 15 s of CPU time, on a machine that may be busy
+pytestmark = pytest.mark.timeout(600)  # 25 s of CPU time, on a machine that may be busy
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "paper"
 TINY = """

@@ -66,9 +66,7 @@ class AwacSettings(Section):
         default="mean", description="V(s): critic at the policy mean, or mean over samples"
     )
     value_samples: int = Field(
-        default=1,
-        ge=1,
-        description="samples per state for `value = sample`; even: in mirrored pairs",
+        default=1, ge=1, description="samples per state for `value = sample`; even: in mirrored pairs"
     )
     discount: float = Field(default=0.99, gt=0, lt=1, description="discount per environment step")
     n_step: int = Field(default=1, ge=1, description="steps of logged reward before the target bootstraps")
