@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,22 @@ SHORT = {
 }
 """Words that stand for several arguments in these tests."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE)
+
+
+@contextmanager
+def _handlers_kept():
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def own_handlers():
+    """Let a test set signal handlers and timers of its own."""
+    with _handlers_kept():
+        yield
 
 
 READS_TASK = {"bc-rollout", "pretrain", "finetune", "eval"}
@@ -81,12 +98,11 @@ class _Stdin:
 
 
 @pytest.fixture
-def awac(monkeypatch, capsys, tmp_path):
+def awac(monkeypatch, capsys, tmp_path, own_handlers):
     """Return a function that runs `awac ARGUMENTS` in an empty folder; `stdin` is a list of lines."""
     monkeypatch.chdir(tmp_path)
     for folder in TOYS:
         monkeypatch.syspath_prepend(folder)
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     hook = sys.excepthook
 
     def run(*arguments, stdin=None):
@@ -101,8 +117,6 @@ def awac(monkeypatch, capsys, tmp_path):
     yield run
     LOG.setLevel(logging.NOTSET)
     LOG.handlers.clear()
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     sys.excepthook = hook
 
 
@@ -118,8 +132,6 @@ def _no_power_cuts():
 def shelf(tmp_path_factory):
     """Return a folder with one artifact of each kind, made once; never changed by tests."""
     folder = tmp_path_factory.mktemp("shelf")
-    patch = pytest.MonkeyPatch()
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     commands = (
         ("collect-demos", "TOY", "--policy", "random", "-n", 4, "-o", "demos.zarr", "--workers", 1),
         ("collect-demos", "TOY", "--policy", "random", "-n", 4, "-o", "demos.h5", "--workers", 1),
@@ -140,7 +152,7 @@ def shelf(tmp_path_factory):
             1,
         ),
     )
-    with patch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, _handlers_kept():
         patch.chdir(folder)
         for toys in TOYS:
             patch.syspath_prepend(toys)
@@ -149,8 +161,6 @@ def shelf(tmp_path_factory):
             with pytest.raises(SystemExit) as end:
                 app.main()
             assert end.value.code == 0, command
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     return folder
 
 

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from awaccli.artifacts.manifest import read_manifest
+from awaccli.cli.console import ImmediateStop, Signals
 
 TOY = "cli_toys:cli/Toy-v0 --success-key reached --policy random"
 TINY = "--preset smoke --workers 1 --threads 1 --trust-env"
@@ -98,6 +100,29 @@ def test_a_second_signal_stops_at_once_even_where_the_environment_hangs(script, 
     assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
 
 
+def test_a_second_signal_is_not_lost_where_a_sleep_begins_just_after_it(own_handlers):
+    """Noted by a thread that does not handle it, it is as late as one that comes between check and sleep."""
+    signals = Signals()
+
+    def send():
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with signals.noted():
+        os.kill(os.getpid(), signal.SIGINT)
+        sender = threading.Thread(target=send)
+        sender.start()
+        began = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with pytest.raises(ImmediateStop):
+                time.sleep(30)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    sender.join()
+    assert time.monotonic() - began < 20
+
+
 def test_ctrl_c_reaches_the_whole_group_and_only_awac_answers(script, tmp_path):
     log = tmp_path / "log"
     os.mkfifo(log)
@@ -107,7 +132,7 @@ def test_ctrl_c_reaches_the_whole_group_and_only_awac_answers(script, tmp_path):
         finished.readline()
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (130, ""), err
     first, error, hint = err.splitlines()[-3:]
     assert first == "stopping after saving; once more to stop at once"
     assert error.startswith("error: stopped after ")

@@ -22,6 +22,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *ran
 """Characters that are no text, with what is shown instead; tab and newline are text."""
 _PLAIN_INTERVAL_S = 10.0
 _VERBOSE_INTERVAL_S = 1.0
+_WAKE_INTERVAL_S = 0.5
 
 
 def emit(text: str) -> None:
@@ -111,6 +112,9 @@ class Signals:
         if self.received or not self._open_loops:
             raise ImmediateStop(number)
         self.received = number
+        # Python handles a signal that comes just before a sleep only after it: alarms cut sleeps short.
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, _WAKE_INTERVAL_S, _WAKE_INTERVAL_S)
         print("stopping after saving; once more to stop at once", file=sys.stderr)
 
     @contextmanager
@@ -121,6 +125,8 @@ class Signals:
             yield
         finally:
             self._open_loops -= 1
+            if self.received and not self._open_loops:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # at the end of Python an alarm would kill it
 
 
 class PlainReporter:
