@@ -34,8 +34,8 @@ quickstart: $(STAMP)  ## From 25 demonstrations to a policy that succeeds, in mi
 readme: $(STAMP)  ## Run the quickstart's three seeds, rewrite what README.md shows of them; with -j2, two at a time
 	@$(MAKE) --no-print-directory -C examples/relocate AWAC=$(abspath $(BIN))/awac PYTHON=$(abspath $(BIN))/python readme
 
-test: $(STAMP)  ## Run the tests
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## Run the tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)  ## Style, types, architecture, spelling
 	$(BIN)/ruff check
