@@ -35,34 +35,54 @@ def assert_equal(first, second):
 # The reference: AWAC's losses once more, in float64, by loops over rows, without a line of the package.
 
 
+def reference_heads(known, observation):
+    """What each member of the policy says, before the tanh."""
+    w = known.weights
+    if w["policy.head.weight"].ndim == 2:
+        return [known.head("policy", observation)]
+    heads = []
+    for one, shift, last, bias in zip(
+        *(w[f"policy.{name}"] for name in ("layers.0.weight", "layers.0.bias", "head.weight", "head.bias")),
+        strict=True,
+    ):
+        heads.append(np.maximum(observation @ one + shift[0], 0) @ last + bias[0])
+    return heads
+
+
 def reference_losses(known, settings):
     rows, draws, size = known.rows, known.draws, known.size
     std = np.exp(-6 / (1 + np.exp(known.weights["policy.free_log_std"])))
     squared, log_probs, advantages, normalising = 0.0, [], [], []
     for i in range(size):
         here, there = known.here(i), known.there(i)
-        next_action = np.tanh(known.head("policy", there)) + std * draws["next"][i]
+        next_action = np.tanh(np.mean(reference_heads(known, there), axis=0)) + std * draws["next"][i]
         next_value = min(known.q("target_critic", there, np.clip(next_action, -1, 1)))
         target = rows["rewards"][i] + rows["bootstraps"][i] * next_value
         target = min(max(target, -100.0), 0.0)
         q = known.q("critic", here, rows["actions"][i])
         squared += sum((one - target) ** 2 for one in q) / size
 
-        mean = np.tanh(known.head("policy", here))
+        judge = "critic" if settings.advantage_critic == "online" else "target_critic"
+        q = known.q(judge, here, rows["actions"][i])
+        heads = reference_heads(known, here)
+        mean = np.tanh(np.mean(heads, axis=0))
         if settings.value == "mean":
-            value = min(known.q("critic", here, mean))
+            value = min(known.q(judge, here, mean))
         else:
             mirrored = () if settings.value_samples % 2 else -draws["value"]
             sampled = [np.clip(mean + std * draw[i], -1, 1) for draw in (*draws["value"], *mirrored)]
             assert len(sampled) == settings.value_samples
-            value = np.mean([min(known.q("critic", here, action)) for action in sampled])
+            value = np.mean([min(known.q(judge, here, action)) for action in sampled])
         advantages.append(min(q) - value)
         drawn = draws["normaliser"][:, i] if settings.normaliser_samples else []
         normalising.append(
-            [min(known.q("critic", here, np.clip(mean + std * draw, -1, 1))) - value for draw in drawn]
+            [min(known.q(judge, here, np.clip(mean + std * draw, -1, 1))) - value for draw in drawn]
         )
-        density = np.exp(-0.5 * ((rows["actions"][i] - mean) / std) ** 2) / (std * math.sqrt(2 * math.pi))
-        log_probs.append(np.log(density).sum())
+        densities = [
+            np.exp(-0.5 * ((rows["actions"][i] - np.tanh(head)) / std) ** 2) / (std * math.sqrt(2 * math.pi))
+            for head in heads
+        ]
+        log_probs.append(np.mean([np.log(density).sum() for density in densities]))
 
     scale = np.std(advantages) if settings.normalize_advantage else 1
     cap = np.inf if settings.advantage_cap is None else settings.advantage_cap
@@ -85,8 +105,20 @@ def reference_losses(known, settings):
     ("weights", "normaliser"), [("softmax", 0), ("exp", 0), ("binary", 0), ("softmax", 4), ("exp", 4)]
 )
 @pytest.mark.parametrize("cap", [None, 0.2])
+@pytest.mark.parametrize(("judge", "members"), [("online", 1), ("target", 1), ("online", 3)])
 def test_losses_are_those_of_the_reference(
-    spaces, shaken, make_batch, make_noise, reference, value, samples, weights, normaliser, cap
+    spaces,
+    shaken,
+    make_batch,
+    make_noise,
+    reference,
+    value,
+    samples,
+    weights,
+    normaliser,
+    cap,
+    judge,
+    members,
 ):
     learner = shaken(
         awac(
@@ -95,6 +127,8 @@ def test_losses_are_those_of_the_reference(
             value_samples=samples,
             weights=weights,
             advantage_cap=cap,
+            advantage_critic=judge,
+            policy_members=members,
             lam=0.7,
             max_weight=3.0,
             normalize_advantage=cap is None,
@@ -244,6 +278,20 @@ def test_averaged_policy_acts(shaken, spaces, make_batch, make_noise):
     learner.update(make_batch(), make_noise(learner))
     expected = 0.75 * start + 0.25 * learner._policy.head.bias.detach()
     np.testing.assert_allclose(learner.policy().arrays["mean.bias"], expected.numpy(), rtol=1e-5)
+
+
+def test_the_horizon_of_the_average_grows_with_the_updates(shaken, spaces, make_batch, make_noise):
+    learner = shaken(awac(spaces, average=0.5, average_share=1.0))
+    expected = learner.tensors()["average.head.bias"].clone()
+    for step in (0.5, 0.5, 1 / 3, 1 / 4):
+        learner.update(make_batch(), make_noise(learner))
+        expected += step * (learner._policy.head.bias.detach() - expected)
+        torch.testing.assert_close(learner.tensors()["average.head.bias"], expected)
+
+
+def test_a_horizon_needs_an_average():
+    with pytest.raises(ValidationError, match="average must be above 0"):
+        AwacSettings(average_share=0.1)
 
 
 def test_weight_decay_leaves_log_std_alone(shaken, spaces, make_batch, make_noise):

@@ -20,7 +20,7 @@ def on_gpu(values):
 @pytest.fixture
 def make_learner(spaces):
     def make(device):
-        settings = AwacSettings(bc_updates=2, return_updates=3, average=0.9, tau=0.1)
+        settings = AwacSettings(bc_updates=2, return_updates=3, average=0.9, average_share=0.5, tau=0.1)
         return Awac(settings, Setup(spaces, seed=0, reward_range=(-1, 0), device=device))
 
     return make

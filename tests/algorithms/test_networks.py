@@ -26,14 +26,22 @@ def acted_mean(weights, observation):
     hidden = (observation - arrays["observation.mean"]) / arrays["observation.scale"]
     hidden = np.clip(hidden, -clip, clip)
     for i in range(weights.config["layers"]):
-        hidden = np.maximum(arrays[f"layers.{i}.weight"] @ hidden + arrays[f"layers.{i}.bias"], 0)
+        weight = arrays[f"layers.{i}.weight"]
+        if weight.ndim == 3:  # groups, each of which sees its own part
+            own = hidden.reshape(len(weight), -1)
+            out = np.concatenate([one @ part for one, part in zip(weight, own, strict=True)])
+        else:
+            out = weight @ hidden
+        hidden = np.maximum(out + arrays[f"layers.{i}.bias"], 0)
     mean = arrays["mean.weight"] @ hidden + arrays["mean.bias"]
     return np.tanh(mean) if weights.config["mean"] == "tanh" else mean
 
 
 @pytest.mark.parametrize("mean", ["tanh", "linear"])
-def test_exported_arrays_act_like_the_network(spaces, mean):
-    policy = GaussianPolicy(spaces, SMALL.model_copy(update={"mean": mean}), rng=rng())
+@pytest.mark.parametrize(("members", "hidden"), [(1, (8, 6)), (1, ()), (3, (8, 6)), (3, (8,)), (3, ())])
+def test_exported_arrays_act_like_the_network(spaces, mean, members, hidden):
+    settings = SMALL.model_copy(update={"mean": mean, "policy_hidden": hidden})
+    policy = GaussianPolicy(spaces, settings, rng=rng(), members=members)
     with torch.no_grad():
         policy.head.weight.mul_(2000)
     normaliser = ObservationNormaliser(spaces)
@@ -133,11 +141,14 @@ def test_a_block_moves_by_a_share_of_the_distance(spaces):
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_adam_over_a_block_is_pytorchs_adam(spaces, weight_decay):
+@pytest.mark.parametrize("decay_steps", [0, 4])
+def test_adam_over_a_block_is_pytorchs_adam(spaces, weight_decay, decay_steps):
     ours, theirs = (GaussianPolicy(spaces, SMALL, rng=stream(0, "test")) for _ in range(2))
-    adam = Adam({"all": Group(Block(ours), 3e-3, weight_decay)})
+    adam = Adam({"all": Group(Block(ours), 3e-3, weight_decay, decay_steps=decay_steps)})
     reference = torch.optim.Adam(theirs.parameters(), lr=3e-3, weight_decay=weight_decay, fused=True)
-    for k in range(5):
+    rates = [3e-3, 2.325e-3, 1.65e-3, 0.975e-3, 0.3e-3, 0.3e-3, 0.3e-3] if decay_steps else [3e-3] * 7
+    for k, rate in enumerate(rates):
+        reference.param_groups[0]["lr"] = rate
         observations = torch.from_numpy(stream(k, "test").normal(size=(7, 3)).astype(np.float32))
         adam.minimise(ours.mean(observations).square().sum() - ours.log_std().sum())
         reference.zero_grad()

@@ -29,7 +29,7 @@ def facts(observation_dim=39, action_dim=30, low=-1.0, high=1.0):
     )
 
 
-def weights(hidden=(256, 256), observation_dim=39, action_dim=30, **config):
+def weights(hidden=(256, 256), observation_dim=39, action_dim=30, groups=1, **config):
     rng = np.random.default_rng(0)
 
     def normal(*shape, scale=1.0):
@@ -49,6 +49,9 @@ def weights(hidden=(256, 256), observation_dim=39, action_dim=30, **config):
     for i, (width, height) in enumerate(zip(widths, hidden, strict=False)):
         arrays[f"layers.{i}.weight"] = normal(height, width, scale=width**-0.5)
         arrays[f"layers.{i}.bias"] = normal(height)
+        if i and groups > 1:
+            shape = (groups, height // groups, width // groups)
+            arrays[f"layers.{i}.weight"] = normal(*shape, scale=shape[-1] ** -0.5)
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     return PolicyWeights(
         "gaussian", {"activation": "relu", "mean": "tanh", "layers": len(hidden), **config}, arrays
@@ -59,7 +62,13 @@ def reference(policy, observation, eps):
     a = {name: array.astype(np.float64) for name, array in policy.arrays.items()}
     x = np.clip((observation - a["observation.mean"]) / a["observation.scale"], -5, 5)
     for i in range(policy.config["layers"]):
-        x = a[f"layers.{i}.weight"] @ x + a[f"layers.{i}.bias"]
+        weight = a[f"layers.{i}.weight"]
+        if weight.ndim == 3:
+            parts = np.split(x, len(weight))
+            x = np.concatenate([one @ part for one, part in zip(weight, parts, strict=True)])
+        else:
+            x = weight @ x
+        x += a[f"layers.{i}.bias"]
         x = np.maximum(x, 0) if policy.config["activation"] == "relu" else np.tanh(x)
     m = a["mean.weight"] @ x + a["mean.bias"]
     m = np.tanh(m) if policy.config["mean"] == "tanh" else m
@@ -68,9 +77,11 @@ def reference(policy, observation, eps):
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("mean", ["tanh", "linear"])
-@pytest.mark.parametrize("hidden", [(256, 256), (300,), ()])
-def test_acting_equals_a_float64_reference(activation, mean, hidden):
-    given = weights(hidden, activation=activation, mean=mean)
+@pytest.mark.parametrize(
+    ("hidden", "groups"), [((256, 256), 1), ((300,), 1), ((), 1), ((768, 768, 303), 3), ((64, 12), 2)]
+)
+def test_acting_equals_a_float64_reference(activation, mean, hidden, groups):
+    given = weights(hidden, activation=activation, mean=mean, groups=groups)
     policy = policy_from_weights(given, facts())
     for seed in range(5):
         observation = np.random.default_rng(seed).standard_normal(39).astype(np.float32) * 3
@@ -97,6 +108,7 @@ def test_acting_rate(capsys):
     ("name", "array"),
     [
         ("layers.1.weight", np.zeros((256, 255), np.float32)),
+        ("layers.1.weight", np.zeros((3, 85, 85), np.float32)),
         ("log_std", np.zeros(29, np.float32)),
         ("mean.bias", np.zeros(30, np.float64)),
         ("observation.clip", np.zeros(1, np.float32)),

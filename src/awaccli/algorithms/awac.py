@@ -28,7 +28,7 @@ class _Phase(NamedTuple):
 
 
 class _Advantages(NamedTuple):
-    """How much better than the policy actions look, by the online critics."""
+    """How much better than the policy actions look, by the critics of ``settings.advantage_critic``."""
 
     logged: Tensor
     """``A(s, a) = min_j Q_j(s, a) - V(s)``, float32 [B]."""
@@ -41,9 +41,15 @@ class Awac(GradientLearner):
 
     def __init__(self, settings: AwacSettings, setup: Setup) -> None:
         self._settings, network = settings, settings.network
-        self._policy = GaussianPolicy(setup.spaces, network, rng=stream(setup.seed, "init", "policy"))
+        self._policy = GaussianPolicy(
+            setup.spaces,
+            network,
+            rng=stream(setup.seed, "init", "policy"),
+            members=settings.policy_members,
+        )
         self._critic = TwinCritic(setup.spaces, network, rng=stream(setup.seed, "init", "critic"))
         self._target_critic = copy.deepcopy(self._critic).requires_grad_(requires_grad=False)
+        self._judge = self._target_critic if settings.advantage_critic == "target" else self._critic
         self._average = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         self._clone = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         networks = {"policy": self._policy, "critic": self._critic, "target_critic": self._target_critic}
@@ -81,11 +87,11 @@ class Awac(GradientLearner):
     def _losses(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
         observations = self._normaliser(batch.observations)
         q = self._critic(observations, batch.actions)
-        mean, log_std = self._policy.mean(observations), self._policy.log_std()
+        mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
 
         critic_loss = losses.critic_loss(q, self._target(batch, noise, phase))
-        log_prob = losses.gaussian_log_prob(batch.actions, mean, log_std)
-        weights = self._scheduled_weights(observations, q, mean, noise, phase)
+        judged = self._judged(observations, batch.actions, q)
+        weights = self._scheduled_weights(observations, judged, mean, noise, phase)
         policy_loss = losses.weighted_likelihood_loss(log_prob, weights)
         largest = q.detach().abs().amax()
         return {"loss/policy": policy_loss, "loss/critic": critic_loss, "q/largest": largest}
@@ -94,7 +100,15 @@ class Awac(GradientLearner):
         blocks, settings = self._blocks, self._settings
         blocks[self._target_critic].move_towards(blocks[self._critic], step=settings.tau)
         if settings.average:
-            blocks[self._average].move_towards(blocks[self._policy], step=1 - settings.average)
+            blocks[self._average].move_towards(blocks[self._policy], step=self._average_step())
+
+    def _average_step(self) -> float | Tensor:
+        """Return the averaged policy's step towards the one that learns: smaller as the horizon grows."""
+        settings = self._settings
+        largest = 1 - settings.average
+        if not settings.average_share:
+            return largest
+        return (1 / (settings.average_share * self._optimiser.steps("policy"))).clamp(max=largest)
 
     def _advance(self) -> None:
         if self.updates == self._settings.bc_updates:
@@ -111,6 +125,11 @@ class Awac(GradientLearner):
         return losses.td_target(batch.rewards, batch.bootstraps, q_min, bounds=self._bounds)
 
     @torch.no_grad()
+    def _judged(self, observations: Tensor, actions: Tensor, q: Tensor) -> Tensor:
+        """Return logged actions' values by the critics of advantages, [E, B]; the online ones' are ``q``."""
+        return q if self._judge is self._critic else self._judge(observations, actions)
+
+    @torch.no_grad()
     def _scheduled_weights(
         self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor], phase: _Phase
     ) -> Tensor:
@@ -125,7 +144,7 @@ class Awac(GradientLearner):
         """Return the advantages of logged actions, and of those that Z(s) is taken over."""
         settings = self._settings
         if settings.value == "mean":
-            value = self._critic(observations, self._actions(mean)).amin(dim=0)
+            value = self._judge(observations, self._actions(mean)).amin(dim=0)
         else:
             draws = noise["value"]
             if settings.value_samples % 2 == 0:  # antithetic: what Q has of odd order in the noise cancels
@@ -144,7 +163,7 @@ class Awac(GradientLearner):
         """Return ``min_j Q_j(s, a_k)`` of the policy's actions, float32 [K, B], for noise [K, B, A]."""
         samples = self._actions(mean, noise)
         repeated = observations.expand(len(samples), -1, -1)
-        q: Tensor = self._critic(repeated.flatten(0, 1), samples.flatten(0, 1)).amin(dim=0)
+        q: Tensor = self._judge(repeated.flatten(0, 1), samples.flatten(0, 1)).amin(dim=0)
         return q.view(len(samples), -1)
 
     def _weights(self, found: _Advantages) -> Tensor:
@@ -179,7 +198,8 @@ class Awac(GradientLearner):
         observations = self._normaliser(batch.observations)
         q = self._critic(observations, batch.actions)
         mean, log_std = self._policy.mean(observations), self._policy.log_std()
-        advantage = self._advantage(observations, q, mean, noise)
+        judged = self._judged(observations, batch.actions, q)
+        advantage = self._advantage(observations, judged, mean, noise)
         found = (
             diagnostics.of_weights(advantage.logged, self._weights(advantage), self._settings)
             | diagnostics.of_critic(q.amin(dim=0), batch.returns, self._reachable)

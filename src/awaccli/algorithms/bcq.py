@@ -16,7 +16,7 @@ from awaccli.algorithms.behaviour import behaviour_nll
 from awaccli.algorithms.candidates import best_of_weights, fixed_draws, q_of_samples, value_of_best
 from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import LAST_LAYER_BOUND, Dense, TwinCritic, acting_weights
-from awaccli.algorithms.state import Adam, Group
+from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import BcqSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -61,8 +61,7 @@ class Bcq(GradientLearner):
         super().__init__(setup, networks)
         blocks = self._blocks
         groups = {
-            name: Group(blocks[networks[name]], optimiser.policy_lr, optimiser.weight_decay)
-            for name in ("policy", "encoder", "decoder")
+            name: policy_group(blocks[networks[name]], optimiser) for name in ("policy", "encoder", "decoder")
         }
         self._optimiser = Adam({**groups, "critic": Group(blocks[self._critic], optimiser.critic_lr)})
         self._judge = blocks[self._critic].reading(self._critic)

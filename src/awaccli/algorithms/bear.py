@@ -15,7 +15,7 @@ from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import SquashedGaussianPolicy, TwinCritic
 from awaccli.algorithms.sac import Temperature
 from awaccli.algorithms.squashed import log_prob
-from awaccli.algorithms.state import Adam, Group
+from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import BearSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -52,8 +52,8 @@ class Bear(GradientLearner):
         blocks = self._blocks
         self._optimiser = Adam(
             {
-                "policy": Group(blocks[self._policy], optimiser.policy_lr, optimiser.weight_decay),
-                "behaviour": Group(blocks[self._behaviour], optimiser.policy_lr, optimiser.weight_decay),
+                "policy": policy_group(blocks[self._policy], optimiser),
+                "behaviour": policy_group(blocks[self._behaviour], optimiser),
                 "critic": Group(blocks[self._critic], optimiser.critic_lr),
                 "dual": Group(blocks[self._dual], settings.dual_lr),
             }

@@ -13,7 +13,7 @@ from awaccli.algorithms.behaviour import behaviour_model, behaviour_nll
 from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import SquashedGaussianPolicy, TwinCritic
 from awaccli.algorithms.squashed import log_prob
-from awaccli.algorithms.state import Adam, Group
+from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import BracSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -44,8 +44,8 @@ class Brac(GradientLearner):
         blocks = self._blocks
         self._optimiser = Adam(
             {
-                "policy": Group(blocks[self._policy], optimiser.policy_lr, optimiser.weight_decay),
-                "behaviour": Group(blocks[self._behaviour], optimiser.policy_lr, optimiser.weight_decay),
+                "policy": policy_group(blocks[self._policy], optimiser),
+                "behaviour": policy_group(blocks[self._behaviour], optimiser),
                 "critic": Group(blocks[self._critic], optimiser.critic_lr),
             }
         )

@@ -14,7 +14,7 @@ from awaccli.algorithms.candidates import q_of_samples
 from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import GaussianPolicy, TwinCritic
 from awaccli.algorithms.sac import Temperature
-from awaccli.algorithms.state import Group, adam_for
+from awaccli.algorithms.state import Group, adam_for, policy_group
 from awaccli.config.baselines import MpoSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -68,7 +68,10 @@ class Mpo(GradientLearner):
             blocks[self._critic],
             optimiser,
             **{name: Group(blocks[dual], settings.dual_lr) for name, dual in self._duals.items()},
-            **{name: Group(blocks[module], optimiser.policy_lr) for name, module in learned.items()},
+            **{
+                name: policy_group(blocks[module], optimiser, regularised=False)
+                for name, module in learned.items()
+            },
         )
 
     def noise_shapes(self, batch_size: int) -> dict[str, tuple[int, ...]]:

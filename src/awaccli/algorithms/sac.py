@@ -14,7 +14,7 @@ from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import SquashedGaussianPolicy, TwinCritic
 from awaccli.algorithms.squashed import log_prob, sampled
-from awaccli.algorithms.state import Adam, Group
+from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import SacSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -54,9 +54,9 @@ class Sac(GradientLearner):
         blocks = self._blocks
         self._optimiser = Adam(
             {
-                "policy": Group(blocks[self._policy], optimiser.policy_lr, optimiser.weight_decay),
+                "policy": policy_group(blocks[self._policy], optimiser),
                 "critic": Group(blocks[self._critic], optimiser.critic_lr),
-                "temperature": Group(blocks[self._temperature], optimiser.policy_lr),
+                "temperature": policy_group(blocks[self._temperature], optimiser, regularised=False),
             }
         )
         self._judge = blocks[self._critic].reading(self._critic)

@@ -14,6 +14,7 @@ from awaccli.config.section import OptimiserSettings
 from awaccli.errors import CheckpointError
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+_LAST_RATE = 0.1
 
 
 class Block:
@@ -50,7 +51,7 @@ class Block:
             weight.data = values[name]
         return reader
 
-    def move_towards(self, source: Block, *, step: float) -> None:
+    def move_towards(self, source: Block, *, step: float | Tensor) -> None:
         """Move every parameter by the share ``step`` of its distance to that of ``source``; 1 copies."""
         self.values.lerp_(source.values, step)
 
@@ -63,6 +64,14 @@ class Group(NamedTuple):
     weight_decay: float = 0.0
     """L2, added to the gradient."""
     part: slice = slice(None)
+    decay_steps: int = 0
+    """Steps over which the rate falls in a straight line to ``_LAST_RATE`` of itself; 0: never."""
+
+    def rate(self, step: Tensor) -> float | Tensor:
+        """Return the learning rate of a step; the first is step 1."""
+        if not self.decay_steps:
+            return self.lr
+        return self.lr * (1 - (1 - _LAST_RATE) * ((step - 1) / self.decay_steps).clamp(max=1))
 
 
 class Adam:
@@ -100,7 +109,7 @@ class Adam:
             [exp_avg_sq],
             [],
             [step],
-            lr=group.lr,
+            lr=group.rate(step),
             beta1=_BETA1,
             beta2=_BETA2,
             eps=_EPSILON,
@@ -109,6 +118,10 @@ class Adam:
             maximize=False,
         )
 
+    def steps(self, name: str) -> Tensor:
+        """Return how many steps a group has made, float32 [], on its device."""
+        return self._state[name]["step"]
+
     def tensors(self) -> dict[str, Tensor]:
         """Return live views of steps and moments: ``adam.critic.exp_avg``."""
         return {
@@ -116,6 +129,14 @@ class Adam:
             for name, state in self._state.items()
             for key, tensor in state.items()
         }
+
+
+def policy_group(
+    block: Block, settings: OptimiserSettings, *, part: slice = slice(None), regularised: bool = True
+) -> Group:
+    """Return parameters that learn as a policy does: at its rate, which may fall, with its L2."""
+    weight_decay = settings.weight_decay if regularised else 0.0
+    return Group(block, settings.policy_lr, weight_decay, part, settings.decay_updates)
 
 
 def adam_for(
@@ -132,8 +153,8 @@ def adam_for(
     """
     n_std = policy.free_log_std.numel()  # a module's own parameters come before those of its layers
     groups = {
-        "policy": Group(block, settings.policy_lr, settings.weight_decay, part=slice(n_std, None)),
-        "log_std": Group(block, settings.policy_lr, part=slice(n_std)),
+        "policy": policy_group(block, settings, part=slice(n_std, None)),
+        "log_std": policy_group(block, settings, part=slice(n_std), regularised=False),
     }
     if critic is not None:
         groups["critic"] = Group(critic, settings.critic_lr)

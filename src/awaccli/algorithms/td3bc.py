@@ -11,7 +11,7 @@ from torch import Tensor
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import GaussianPolicy, TwinCritic
-from awaccli.algorithms.state import Adam, Group
+from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import Td3BcSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
@@ -39,7 +39,7 @@ class Td3Bc(GradientLearner):
         n_std = self._policy.free_log_std.numel()  # a module's own parameters come before those of its layers
         self._optimiser = Adam(
             {
-                "policy": Group(policy, optimiser.policy_lr, optimiser.weight_decay, part=slice(n_std, None)),
+                "policy": policy_group(policy, optimiser, part=slice(n_std, None)),
                 "critic": Group(critic, optimiser.critic_lr),
             }
         )

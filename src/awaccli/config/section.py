@@ -67,6 +67,11 @@ class OptimiserSettings(Section):
 
     policy_lr: float = Field(default=3e-4, gt=0, description="learning rate of the policy")
     critic_lr: float = Field(default=3e-4, gt=0, description="learning rate of the critics")
+    decay_updates: int = Field(
+        default=0,
+        ge=0,
+        description="updates over which the policy's rate falls in a straight line to a tenth; 0: never",
+    )
     weight_decay: float = Field(
         default=1e-4, ge=0, description="L2 on the policy's weights, never on its log std"
     )

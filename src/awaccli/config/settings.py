@@ -45,11 +45,17 @@ class AwacSettings(Section):
 
     network: NetworkSettings = Field(default_factory=NetworkSettings)
     optimiser: OptimiserSettings = Field(default_factory=OptimiserSettings)
+    policy_members: int = Field(
+        default=1, ge=1, le=64, description="networks of the policy: each learns alone, their average acts"
+    )
     lam: JsonFloat = Field(
         default=0.5, gt=0, description="temperature that divides the advantage; inf is cloning"
     )
     weights: WeightForm = Field(default="softmax", description="form of the advantage weights")
     max_weight: float = Field(default=100.0, gt=0, description="largest weight of the `exp` form")
+    advantage_critic: Literal["online", "target"] = Field(
+        default="online", description="critics of the advantage: those that learn, or their slow targets"
+    )
     advantage_cap: Annotated[float | None, BeforeValidator(none_word)] = Field(
         default=0.5, description="advantages above this count as this; none: no cap"
     )
@@ -82,11 +88,20 @@ class AwacSettings(Section):
     average: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged policy that acts; 0: the policy itself"
     )
+    average_share: Share = Field(
+        default=0.0, description="horizon of the averaged policy as a share of all updates, once longer"
+    )
 
     @model_validator(mode="after")
     def _normaliser_has_a_temperature(self) -> Self:
         if self.normaliser_samples and self.weights == "binary":
             raise ValueError("binary weights have no Z(s): normaliser_samples must be 0")
+        return self
+
+    @model_validator(mode="after")
+    def _horizon_is_of_something(self) -> Self:
+        if self.average_share and not self.average:
+            raise ValueError("average_share needs an averaged policy: average must be above 0")
         return self
 
 
