@@ -7,6 +7,7 @@ import torch
 from awaccli.algorithms.awac import Awac
 from awaccli.algorithms.bc import BehaviourCloning
 from awaccli.algorithms.make import ObservationStatistics, make_learner
+from awaccli.config.algorithms import ALGORITHMS, section_of
 from awaccli.config.section import NetworkSettings, OptimiserSettings
 from awaccli.config.settings import AwacSettings, BcSettings
 from awaccli.config.tree import Settings
@@ -26,6 +27,10 @@ def learner(algo, **changes):
     settings = Settings(bc=BcSettings(**shared), awac=AwacSettings(**shared))
     if changes:
         settings = settings.model_copy(update={algo: section(**shared, **changes)})
+    return made(algo, settings)
+
+
+def made(algo, settings):
     return make_learner(
         algo,
         settings,
@@ -44,6 +49,17 @@ def test_learners_by_name():
     assert isinstance(learner("bc"), BehaviourCloning)
     assert learner("bc").policy().arrays["observation.scale"] == pytest.approx([0.58, 0.58])
     assert learner("bc").noise_shapes(3) == {}
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_whatever_learns_at_the_policys_rate_learns_at_a_falling_one(algo):
+    section, falling = section_of(algo), OptimiserSettings(policy_lr=3e-3, critic_lr=2e-3, decay_updates=7)
+    settings = Settings()
+    own = getattr(settings, section).model_copy(update={"optimiser": falling})
+    one = made(algo, settings.model_copy(update={section: own}))
+    groups = one._optimiser._groups.values()
+    assert {group.decay_steps for group in groups if group.lr == 3e-3} == {7}
+    assert {group.decay_steps for group in groups if group.lr != 3e-3} <= {0}
 
 
 def test_unknown_name_gets_a_suggestion():
