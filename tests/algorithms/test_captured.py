@@ -8,6 +8,7 @@ import torch
 from awaccli.algorithms.awac import Awac
 from awaccli.algorithms.bc import BehaviourCloning
 from awaccli.algorithms.learner import Setup
+from awaccli.config.section import OptimiserSettings
 from awaccli.config.settings import AwacSettings, BcSettings
 
 pytestmark = pytest.mark.gpu
@@ -20,7 +21,16 @@ def on_gpu(values):
 @pytest.fixture
 def make_learner(spaces):
     def make(device):
-        settings = AwacSettings(bc_updates=2, return_updates=3, average=0.9, average_share=0.5, tau=0.1)
+        settings = AwacSettings(
+            bc_updates=2,
+            return_updates=3,
+            average=0.9,
+            average_share=0.5,
+            policy_members=2,
+            advantage_critic="target",
+            tau=0.1,
+            optimiser=OptimiserSettings(decay_updates=5),
+        )
         return Awac(settings, Setup(spaces, seed=0, reward_range=(-1, 0), device=device))
 
     return make
