@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from awaccli.algorithms.networks import (
-    GaussianPolicy,
-    ObservationNormaliser,
-    Spaces,
-    TwinCritic,
-    observation_scale,
-)
+from awaccli.algorithms.networks import ObservationNormaliser, Spaces, TwinCritic, observation_scale
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.algorithms.state import Adam, Block, Group
 from awaccli.config.section import NetworkSettings
 from awaccli.seeding import stream

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from awaccli.algorithms.networks import ObservationNormaliser, Spaces, SquashedGaussianPolicy
+from awaccli.algorithms.networks import ObservationNormaliser, Spaces
+from awaccli.algorithms.policies import SquashedGaussianPolicy
 from awaccli.artifacts.tensors import write_policy
 from awaccli.config.section import NetworkSettings
 from awaccli.config.task import TaskFacts, TaskSpec

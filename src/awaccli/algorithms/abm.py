@@ -12,7 +12,7 @@ from awaccli.algorithms.behaviour import behaviour_nll
 from awaccli.algorithms.candidates import q_of_samples
 from awaccli.algorithms.learner import Setup
 from awaccli.algorithms.mpo import Mpo
-from awaccli.algorithms.networks import GaussianPolicy
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.config.baselines import AbmSettings
 from awaccli.protocols import Batch
 from awaccli.seeding import stream

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import GaussianPolicy, TwinCritic
+from awaccli.algorithms.networks import TwinCritic
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.algorithms.state import adam_for
 from awaccli.config.settings import AwacSettings
 from awaccli.protocols import Batch, PolicyWeights

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import GaussianPolicy
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.algorithms.state import adam_for
 from awaccli.config.settings import BcSettings
 from awaccli.protocols import Batch, PolicyWeights

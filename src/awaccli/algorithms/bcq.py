@@ -15,7 +15,8 @@ from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.behaviour import behaviour_nll
 from awaccli.algorithms.candidates import best_of_weights, fixed_draws, q_of_samples, value_of_best
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import LAST_LAYER_BOUND, Dense, TwinCritic, acting_weights
+from awaccli.algorithms.networks import LAST_LAYER_BOUND, Dense, TwinCritic
+from awaccli.algorithms.policies import acting_weights
 from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import BcqSettings
 from awaccli.protocols import Batch, PolicyWeights

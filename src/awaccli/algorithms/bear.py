@@ -12,7 +12,8 @@ from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.behaviour import behaviour_model, behaviour_nll
 from awaccli.algorithms.candidates import best_of_weights, fixed_draws, q_of_samples, value_of_best
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import SquashedGaussianPolicy, TwinCritic
+from awaccli.algorithms.networks import TwinCritic
+from awaccli.algorithms.policies import SquashedGaussianPolicy
 from awaccli.algorithms.sac import Temperature
 from awaccli.algorithms.squashed import log_prob
 from awaccli.algorithms.state import Adam, Group, policy_group

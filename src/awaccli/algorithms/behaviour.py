@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from awaccli.algorithms.learner import Setup
-from awaccli.algorithms.networks import SquashedGaussianPolicy
+from awaccli.algorithms.policies import SquashedGaussianPolicy
 from awaccli.config.section import NetworkSettings
 from awaccli.seeding import stream
 

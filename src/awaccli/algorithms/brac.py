@@ -11,7 +11,8 @@ from torch import Tensor
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.behaviour import behaviour_model, behaviour_nll
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import SquashedGaussianPolicy, TwinCritic
+from awaccli.algorithms.networks import TwinCritic
+from awaccli.algorithms.policies import SquashedGaussianPolicy
 from awaccli.algorithms.squashed import log_prob
 from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import BracSettings

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import GaussianPolicy, StateValue, TwinCritic
+from awaccli.algorithms.networks import StateValue, TwinCritic
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.algorithms.state import Group, adam_for
 from awaccli.config.baselines import IqlSettings
 from awaccli.protocols import Batch, PolicyWeights

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.candidates import q_of_samples
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import GaussianPolicy, TwinCritic
+from awaccli.algorithms.networks import TwinCritic
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.algorithms.sac import Temperature
 from awaccli.algorithms.state import Group, adam_for, policy_group
 from awaccli.config.baselines import MpoSettings

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from awaccli.algorithms import losses
-from awaccli.algorithms.networks import GaussianPolicy
+from awaccli.algorithms.policies import GaussianPolicy
 
 _TINY = 1e-20
 

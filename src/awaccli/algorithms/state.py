@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from awaccli.algorithms.networks import GaussianPolicy
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.config.section import OptimiserSettings
 from awaccli.errors import CheckpointError
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.learner import GradientLearner, Setup
-from awaccli.algorithms.networks import GaussianPolicy, TwinCritic
+from awaccli.algorithms.networks import TwinCritic
+from awaccli.algorithms.policies import GaussianPolicy
 from awaccli.algorithms.state import Adam, Group, policy_group
 from awaccli.config.baselines import Td3BcSettings
 from awaccli.protocols import Batch, PolicyWeights
