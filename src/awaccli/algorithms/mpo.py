@@ -8,20 +8,20 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from awaccli.algorithms import diagnostics, losses
 from awaccli.algorithms.candidates import q_of_samples
 from awaccli.algorithms.learner import GradientLearner, Setup
 from awaccli.algorithms.networks import TwinCritic
 from awaccli.algorithms.policies import GaussianPolicy
-from awaccli.algorithms.sac import Temperature
 from awaccli.algorithms.state import Group, adam_for, policy_group
 from awaccli.config.baselines import MpoSettings
 from awaccli.protocols import Batch, PolicyWeights
 from awaccli.seeding import stream
 
-_DUAL_RANGE = (-18.0, 18.0)
-"""Of the logarithms of temperature and multipliers: where Q is flat, nothing else would hold them."""
+_LEAST_RAW_DUAL = -18.0
+"""Of temperature and multipliers before the softplus: where Q is flat, nothing else would hold them."""
 _MEAN_MULTIPLIER, _STD_MULTIPLIER = 10.0, 1000.0
 """Of the first update: high, so that the policy does not leap before they are learned."""
 
@@ -48,9 +48,9 @@ class Mpo(GradientLearner):
         self._critic = TwinCritic(setup.spaces, network, rng=stream(setup.seed, "init", "critic"))
         self._target_critic = copy.deepcopy(self._critic).requires_grad_(requires_grad=False)
         self._duals = {
-            "temperature": Temperature(1.0),
-            "mean_multiplier": Temperature(_MEAN_MULTIPLIER),
-            "std_multiplier": Temperature(_STD_MULTIPLIER),
+            "temperature": Dual(1.0),
+            "mean_multiplier": Dual(_MEAN_MULTIPLIER),
+            "std_multiplier": Dual(_STD_MULTIPLIER),
         }
         learned: dict[str, nn.Module] = {"behaviour": behaviour} if behaviour else {}
         networks: dict[str, nn.Module] = {
@@ -169,7 +169,7 @@ class Mpo(GradientLearner):
         blocks = self._blocks
         blocks[self._target_critic].move_towards(blocks[self._critic], step=self._settings.tau)
         for dual in self._duals.values():
-            dual.log_value.clamp_(*_DUAL_RANGE)
+            dual.raw.clamp_(min=_LEAST_RAW_DUAL)
 
     def _advance(self) -> None:
         updates, settings = self.updates, self._settings
@@ -211,6 +211,23 @@ class Mpo(GradientLearner):
     def policy(self) -> PolicyWeights:
         """Return the policy that acts."""
         return self._policy.weights(self._spaces, self._normaliser)
+
+
+class Dual(nn.Module):
+    """A positive number that is learned through a softplus, as in the authors' own implementation.
+
+    A loss that is linear in it then has a gradient that does not grow with it. Learned by its logarithm a
+    multiplier grows faster and faster while its limit is exceeded (Adam's moments are behind an exponential),
+    and takes as long to come back as Adam remembers the largest gradient: the policy stands still.
+    """
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.tensor([initial + math.log(-math.expm1(-initial))]))
+
+    def forward(self) -> Tensor:
+        """Return the number, 0-dimensional."""
+        return functional.softplus(self.raw).squeeze()
 
 
 def temperature_loss(q: Tensor, temperature: Tensor, kl_limit: float) -> Tensor:
