@@ -42,6 +42,8 @@ class Batch:
     """float32 [B]: discounted Monte-Carlo return to the episode's end, with a tail value (see the buffer)."""
     offline: Tensor
     """bool [B]: the row comes from the offline datasets."""
+    importance: Tensor
+    """float32 [B]: how often the row would be drawn if no episode were preferred, over how often it is."""
 
 
 class Draws(Protocol):

@@ -44,6 +44,7 @@ def make_batch():
             "next_observations": draw(size, OBSERVATION_DIM),
             "returns": draw(size) - 3,
             "offline": torch.arange(size) % 2 == 0,
+            "importance": torch.from_numpy(rng.uniform(0.5, 2, size).astype(np.float32)),
         }
         return Batch(**(fields | replaced))
 
@@ -171,7 +172,7 @@ class Bandit:
         columns = (torch.from_numpy(column[rows]) for column in (self.states, self.actions, self.rewards))
         states, actions, rewards = columns
         zeros = torch.zeros(size)
-        return Batch(states, actions, rewards, zeros, states, rewards, zeros == 0)
+        return Batch(states, actions, rewards, zeros, states, rewards, zeros == 0, zeros + 1)
 
     def train(self, learner, make_noise, updates=250):
         for number in range(updates):

@@ -39,7 +39,7 @@ def logged(k, size=128):
         torch.from_numpy(column.astype(np.float32)) for column in (states, actions, rewards)
     )
     zeros = torch.zeros(size)
-    return Batch(states, actions, rewards, zeros, states, rewards, zeros == 0)
+    return Batch(states, actions, rewards, zeros, states, rewards, zeros == 0, zeros + 1)
 
 
 def trained(algo, updates):

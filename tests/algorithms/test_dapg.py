@@ -213,7 +213,7 @@ def test_on_policy_it_finds_the_best_action_of_a_bandit():
             actions = mean + learner._policy.log_std().exp() * noise
         rewards = -(actions - 0.5 * states).square()[:, 0]
         offline = torch.zeros(400, dtype=torch.bool)
-        batch = Batch(states, actions, rewards, 0 * rewards, states, rewards, offline)
+        batch = Batch(states, actions, rewards, 0 * rewards, states, rewards, offline, rewards**0)
         for _ in range(5):
             learner.update(batch, {})
         regrets.append(float((mean - 0.5 * states).square().mean()))

@@ -24,6 +24,7 @@ def transitions(rng, count=256):
         "next_observations": torch.from_numpy(rng.normal(size=(count, 2)).astype(np.float32)),
         "returns": torch.zeros(count),
         "offline": torch.ones(count, dtype=torch.bool),
+        "importance": torch.ones(count),
     }
     return Batch(**tensors)
 

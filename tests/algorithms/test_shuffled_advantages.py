@@ -19,7 +19,8 @@ def awac(spaces, **settings):
 def weights(learner, batch, noise):
     observations = learner._normaliser(batch.observations)
     q, mean = learner._critic(observations, batch.actions), learner._policy.mean(observations)
-    return learner._scheduled_weights(observations, q, mean, noise, learner._phase())
+    value = learner._value(observations, mean, noise)
+    return learner._weights(learner._advantage(observations, q, value, mean, noise))
 
 
 @pytest.mark.parametrize("value", ["mean", "sample"])

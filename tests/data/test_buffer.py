@@ -235,6 +235,27 @@ def test_share_of_successes_follows_the_ring(dataset, make_episode):
         assert int(batch.offline[8:].sum()) == 6
 
 
+def test_importance_takes_the_preference_for_successes_back(dataset, make_episode):
+    """How often a row is drawn, times its importance: that is how often it would be drawn without."""
+    buffer = ReplayBuffer([dataset], capacity=60, **TARGETS)
+    episodes = [make_episode(np.random.default_rng(2000 + seed)) for seed in range(20)]
+    buffer.extend(episodes)
+    total = buffer.n_offline + buffer.n_online
+    everything = buffer.gather(torch.arange(total))
+    assert torch.equal(everything.importance, torch.ones(total))
+    for offline_ratio in (None, 0.25):
+        batch = buffer.sample(draws("cpu", 5), 200_000, offline_ratio, 0.8)
+        plain = buffer.sample(draws("cpu", 6), 200_000, offline_ratio, 0.0)
+        assert torch.equal(plain.importance, torch.ones(200_000))
+        assert float(batch.importance.mean()) == pytest.approx(1, abs=0.03)
+        assert float(batch.importance.max()) == pytest.approx(5)
+        for of in (lambda rows: rows.rewards, lambda rows: rows.offline.float(), lambda rows: rows.returns):
+            spread = float(of(everything).std())
+            mean, corrected = float(of(plain).mean()), float((batch.importance * of(batch)).mean())
+            assert corrected == pytest.approx(mean, abs=0.06 * spread)
+            assert spread > 0
+
+
 def test_share_of_successes_without_any(make_task, make_episode, tmp_path):
     failures = [make_episode(np.random.default_rng(i), success=np.zeros(6, bool), steps=6) for i in range(2)]
     buffer = ReplayBuffer([write(tmp_path, make_task(), failures)], capacity=4, **TARGETS)

@@ -244,4 +244,5 @@ def batch():
         next_observations=torch.zeros(4, 3),
         returns=torch.zeros(4),
         offline=torch.arange(4) < 2,
+        importance=torch.ones(4),
     )

@@ -50,7 +50,6 @@ class Awac(GradientLearner):
         )
         self._critic = TwinCritic(setup.spaces, network, rng=stream(setup.seed, "init", "critic"))
         self._target_critic = copy.deepcopy(self._critic).requires_grad_(requires_grad=False)
-        self._judge = self._target_critic if settings.advantage_critic == "target" else self._critic
         self._average = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         self._clone = copy.deepcopy(self._policy).requires_grad_(requires_grad=False)
         networks = {"policy": self._policy, "critic": self._critic, "target_critic": self._target_critic}
@@ -59,6 +58,8 @@ class Awac(GradientLearner):
         if settings.bc_updates:
             networks["clone"] = self._clone
         super().__init__(setup, networks)
+        online = settings.advantage_critic == "online"
+        self._judge = self._blocks[self._critic].reading(self._critic) if online else self._target_critic
         self._optimiser = adam_for(
             self._policy, self._blocks[self._policy], self._blocks[self._critic], settings.optimiser
         )
@@ -90,10 +91,12 @@ class Awac(GradientLearner):
         q = self._critic(observations, batch.actions)
         mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
 
-        critic_loss = losses.critic_loss(q, self._target(batch, noise, phase))
-        judged = self._judged(observations, batch.actions, q)
-        weights = self._scheduled_weights(observations, judged, mean, noise, phase)
-        policy_loss = losses.weighted_likelihood_loss(log_prob, weights)
+        importance = batch.importance if self._settings.critic_weights == "importance" else None
+        critic_loss = losses.critic_loss(q, self._target(batch, noise, phase), importance)
+        if phase.cloning:
+            policy_loss = losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
+        else:
+            policy_loss = self._policy_loss(observations, batch.actions, q, mean, log_prob, noise)
         largest = q.detach().abs().amax()
         return {"loss/policy": policy_loss, "loss/critic": critic_loss, "q/largest": largest}
 
@@ -125,32 +128,45 @@ class Awac(GradientLearner):
         q_min = self._target_critic(observations, actions).amin(dim=0)
         return losses.td_target(batch.rewards, batch.bootstraps, q_min, bounds=self._bounds)
 
-    @torch.no_grad()
+    def _policy_loss(
+        self,
+        observations: Tensor,
+        actions: Tensor,
+        q: Tensor,
+        mean: Tensor,
+        log_prob: Tensor,
+        noise: Mapping[str, Tensor],
+    ) -> Tensor:
+        """Return ``-mean(w log pi(a | s))``, 0-dimensional, less ``policy_gradient * mean(V(s))``."""
+        climbing = self._settings.policy_gradient
+        with torch.set_grad_enabled(climbing > 0):
+            value = self._value(observations, mean, noise)
+        with torch.no_grad():
+            judged = self._judged(observations, actions, q)
+            weights = self._weights(self._advantage(observations, judged, value, mean, noise))
+        loss = losses.weighted_likelihood_loss(log_prob, weights)
+        return loss - climbing * value.mean() if climbing else loss
+
     def _judged(self, observations: Tensor, actions: Tensor, q: Tensor) -> Tensor:
         """Return logged actions' values by the critics of advantages, [E, B]; the online ones' are ``q``."""
-        return q if self._judge is self._critic else self._judge(observations, actions)
+        return q if self._settings.advantage_critic == "online" else self._judge(observations, actions)
 
-    @torch.no_grad()
-    def _scheduled_weights(
-        self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor], phase: _Phase
-    ) -> Tensor:
-        """Return the weight of each logged action, float32 [B]: 1 while the policy starts as a clone."""
-        if phase.cloning:
-            return torch.ones_like(q[0])
-        return self._weights(self._advantage(observations, q, mean, noise))
-
-    def _advantage(
-        self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor]
-    ) -> _Advantages:
-        """Return the advantages of logged actions, and of those that Z(s) is taken over."""
+    def _value(self, observations: Tensor, mean: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Return V(s), float32 [B], with a gradient for the policy's mean alone."""
         settings = self._settings
         if settings.value == "mean":
-            value = self._judge(observations, self._actions(mean)).amin(dim=0)
-        else:
-            draws = noise["value"]
-            if settings.value_samples % 2 == 0:  # antithetic: what Q has of odd order in the noise cancels
-                draws = torch.cat([draws, -draws])
-            value = self._sampled_q(observations, mean, draws).mean(dim=0)
+            at_mean: Tensor = self._judge(observations, self._actions(mean)).amin(dim=0)
+            return at_mean
+        draws = noise["value"]
+        if settings.value_samples % 2 == 0:  # antithetic: what Q has of odd order in the noise cancels
+            draws = torch.cat([draws, -draws])
+        return self._sampled_q(observations, mean, draws).mean(dim=0)
+
+    def _advantage(
+        self, observations: Tensor, q: Tensor, value: Tensor, mean: Tensor, noise: Mapping[str, Tensor]
+    ) -> _Advantages:
+        """Return the advantages of logged actions over V(s), and of those that Z(s) is taken over."""
+        settings = self._settings
         logged, sampled = q.amin(dim=0) - value, None
         if settings.normaliser_samples:
             # DEVIATION: in the derivation the actions are the behaviour policy's, which AWAC does not model.
@@ -189,7 +205,7 @@ class Awac(GradientLearner):
 
     def _actions(self, mean: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the policy's actions, [..., B, A], as the environment would execute them."""
-        actions = mean if noise is None else mean + self._policy.log_std().exp() * noise
+        actions = mean if noise is None else mean + self._policy.log_std().detach().exp() * noise
         # DEVIATION: the released code leaves them outside the box, where no logged action ever is.
         return actions.clamp(-1, 1) if self._settings.clip_target_actions else actions
 
@@ -200,7 +216,8 @@ class Awac(GradientLearner):
         q = self._critic(observations, batch.actions)
         mean, log_std = self._policy.mean(observations), self._policy.log_std()
         judged = self._judged(observations, batch.actions, q)
-        advantage = self._advantage(observations, judged, mean, noise)
+        value = self._value(observations, mean, noise)
+        advantage = self._advantage(observations, judged, value, mean, noise)
         found = (
             diagnostics.of_weights(advantage.logged, self._weights(advantage), self._settings)
             | diagnostics.of_critic(q.amin(dim=0), batch.returns, self._reachable)

@@ -51,15 +51,17 @@ def td_target(
     return target if bounds is None else target.clamp(*bounds)
 
 
-def critic_loss(q: Tensor, target: Tensor) -> Tensor:
+def critic_loss(q: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mean squared error of each critic, summed over critics; 0-dimensional.
 
     Args:
         q: float [E, B], every critic's value of the logged actions.
         target: float [B], see ``td_target``; shared by all critics.
+        weights: float [B], of the rows' errors; None: 1.
     """
     assert q.shape[1:] == target.shape
-    return (q - target).square().mean(dim=1).sum()
+    squared = (q - target).square()
+    return (squared if weights is None else weights * squared).mean(dim=1).sum()
 
 
 def normalised_advantage(advantage: Tensor, like: Tensor | None = None) -> Tensor:

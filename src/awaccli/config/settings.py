@@ -56,11 +56,21 @@ class AwacSettings(Section):
     advantage_critic: Literal["online", "target"] = Field(
         default="online", description="critics of the advantage: those that learn, or their slow targets"
     )
+    critic_weights: Literal["uniform", "importance"] = Field(
+        default="uniform",
+        description="rows in the critics' loss: alike, or as often as without `success_ratio`",
+    )
     advantage_cap: Annotated[float | None, BeforeValidator(none_word)] = Field(
         default=0.5, description="advantages above this count as this; none: no cap"
     )
     normalize_advantage: bool = Field(
         default=False, description="divide advantages by their std in the batch"
+    )
+    policy_gradient: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="online: how much the policy also climbs V(s); 0: AWAC as published",
     )
     normaliser_samples: int = Field(
         default=0, ge=0, description="policy actions per state that Z(s) divides the weight by; 0: no Z(s)"

@@ -87,7 +87,7 @@ class ReplayBuffer:
         self.n_online = 0
         """Online transitions held now, at most the capacity."""
         self._written = 0
-        self._successes = self._indices_of_successes()
+        self._find_successes()
 
     def _load(self, offline: Sequence[Dataset], memory: Memory | None) -> Tensor:
         """Return the rows of all datasets: in memory, or mapped from a file where there is not enough."""
@@ -122,7 +122,7 @@ class ReplayBuffer:
         index = torch.from_numpy(places[kept]).to(self._device)
         self._online.index_copy_(0, index, torch.from_numpy(rows[kept]).to(self._device))
         self._succeeded[self.n_offline + places[kept]] = np.repeat(rollouts.succeeded, rollouts.lengths)[kept]
-        self._successes = self._indices_of_successes()
+        self._find_successes()
         self._largest_reward = max(self._largest_reward, float(np.abs(rollouts.rewards).max()))
 
     def sample(
@@ -153,11 +153,14 @@ class ReplayBuffer:
         rest = batch_size - n_success
         if offline_ratio is None or self.n_offline == 0 or self.n_online == 0:
             parts.append(draws.integers(total, rest))
+            shares = (1 / total, 1 / total)
         else:
             n_offline = round(offline_ratio * rest)
             parts.append(draws.integers(self.n_offline, n_offline))
             parts.append(self.n_offline + draws.integers(self.n_online, rest - n_offline))
-        return self.gather(torch.cat(parts))
+            shares = (offline_ratio / self.n_offline, (1 - offline_ratio) / self.n_online)
+        indices = torch.cat(parts)
+        return self.gather(indices, self._importance(indices, n_success / batch_size, shares))
 
     def returns_at_start(self, episodes: Sequence[Episode]) -> np.ndarray:
         """Return each episode's Monte-Carlo return from its first step, float32 [E]; see `Batch`."""
@@ -170,30 +173,48 @@ class ReplayBuffer:
         """Return what no discounted sum of rewards exceeds in size, going by the rewards stored so far."""
         return self._largest_reward / (1 - self._targets.discount)
 
-    def gather(self, indices: Tensor) -> Batch:
+    def _importance(self, indices: Tensor, preferred: float, shares: tuple[float, float]) -> Tensor | None:
+        """Return the rows' importance, float32 [B]; None: all are drawn as they would be.
+
+        Args:
+            indices: of the rows, int64 [B].
+            preferred: share of the batch that is drawn from successes alone.
+            shares: with which an offline and an online row are drawn for the rest.
+        """
+        if not preferred:
+            return None
+        share = torch.where(indices < self.n_offline, *shares)
+        extra = torch.where(self._in_success[indices], preferred / len(self._successes), 0.0)
+        return share / ((1 - preferred) * share + extra)
+
+    def gather(self, indices: Tensor, importance: Tensor | None = None) -> Batch:
         """Return the rows at ``indices``, int64 [B]: offline from 0, the online ring from ``n_offline``.
 
-        On a GPU nothing waits for the indices, not even a check of their range.
+        On a GPU nothing waits for the indices, not even a check of their range. ``importance`` is that of the
+        rows, float32 [B]; by default 1.
         """
+        if importance is None:
+            importance = torch.ones(len(indices), device=self._device)
         assert indices.is_cuda or bool((indices < self.n_offline + self.n_online).all())
         offline = indices < self.n_offline
         if self.n_online == 0:
-            return self._batch(self._take(self._offline, indices), offline)
+            return self._batch(self._take(self._offline, indices), offline, importance)
         online = self._take(self._online, (indices - self.n_offline).clamp(min=0))
         if self.n_offline == 0:
-            return self._batch(online, offline)
+            return self._batch(online, offline, importance)
         known = self._take(self._offline, indices.clamp(max=self.n_offline - 1))
-        return self._batch(torch.where(offline.unsqueeze(1), known, online), offline)
+        return self._batch(torch.where(offline.unsqueeze(1), known, online), offline, importance)
 
     def _take(self, side: Tensor, indices: Tensor) -> Tensor:
         return side.index_select(0, indices.to(side.device)).to(self._device)
 
-    def _indices_of_successes(self) -> Tensor:
-        """Return the indices of all rows of episodes that end in success, int64."""
-        held = self._succeeded[: self.n_offline + self.n_online]
-        return torch.from_numpy(np.flatnonzero(held)).to(self._device)
+    def _find_successes(self) -> None:
+        """Tell the device which rows are of episodes that end in success, and their indices."""
+        held = self._succeeded[: self.n_offline + self.n_online].copy()
+        self._in_success = torch.from_numpy(held).to(self._device)
+        self._successes = torch.from_numpy(np.flatnonzero(held)).to(self._device)
 
-    def _batch(self, rows: Tensor, offline: Tensor) -> Batch:
+    def _batch(self, rows: Tensor, offline: Tensor, importance: Tensor) -> Batch:
         widths = [self.task.observation_dim, self.task.action_dim, 1, 1, self.task.observation_dim, 1]
         observations, actions, rewards, bootstraps, next_observations, returns = torch.split(
             rows, widths, dim=1
@@ -206,6 +227,7 @@ class ReplayBuffer:
             next_observations=next_observations,
             returns=returns.squeeze(1),
             offline=offline,
+            importance=importance,
         )
 
     def _rows_of(self, rollouts: Rollouts) -> np.ndarray:
