@@ -449,6 +449,14 @@ def test_range_share_counts_from_zero_to_the_farthest_value(spaces, make_batch, 
     assert learner.diagnose(batch, noise)["q/range_share"] == pytest.approx(0.4, abs=1e-3)
 
 
+def test_climbing_begins_when_it_is_due(shaken, spaces, make_batch, make_noise):
+    plain, late = (shaken(awac(spaces, policy_gradient=c, policy_gradient_after=2)) for c in (0.0, 5.0))
+    for update in range(3):
+        for learner in (plain, late):
+            learner.update(make_batch(seed=update), make_noise(learner, seed=update))
+        assert torch.equal(plain._policy.head.weight, late._policy.head.weight) == (update < 2)
+
+
 def test_climbing_finds_actions_that_few_have_taken(bandit, make_noise):
     # Cloning weighted by advantage draws the mean of what was logged, most of it half a box too low.
     task, regrets = bandit(), []

@@ -26,6 +26,8 @@ class _Phase(NamedTuple):
     """Critics regress on logged returns."""
     cloning: bool
     """All logged actions weigh the same."""
+    climbing: bool
+    """The policy climbs V(s), too."""
 
 
 class _Advantages(NamedTuple):
@@ -83,7 +85,9 @@ class Awac(GradientLearner):
     def _phase(self) -> _Phase:
         settings = self._settings
         return _Phase(
-            on_returns=self.updates < settings.return_updates, cloning=self.updates < settings.bc_updates
+            on_returns=self.updates < settings.return_updates,
+            cloning=self.updates < settings.bc_updates,
+            climbing=settings.policy_gradient > 0 and self.updates >= settings.policy_gradient_after,
         )
 
     def _losses(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
@@ -96,7 +100,7 @@ class Awac(GradientLearner):
         if phase.cloning:
             policy_loss = losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
         else:
-            policy_loss = self._policy_loss(observations, batch.actions, q, mean, log_prob, noise)
+            policy_loss = self._policy_loss(observations, batch.actions, q, mean, log_prob, noise, phase)
         largest = q.detach().abs().amax()
         return {"loss/policy": policy_loss, "loss/critic": critic_loss, "q/largest": largest}
 
@@ -136,16 +140,16 @@ class Awac(GradientLearner):
         mean: Tensor,
         log_prob: Tensor,
         noise: Mapping[str, Tensor],
+        phase: _Phase,
     ) -> Tensor:
-        """Return ``-mean(w log pi(a | s))``, 0-dimensional, less ``policy_gradient * mean(V(s))``."""
-        climbing = self._settings.policy_gradient
-        with torch.set_grad_enabled(climbing > 0):
+        """Return ``-mean(w log pi(a | s))``, 0-dimensional, less that of V(s) where the policy climbs it."""
+        with torch.set_grad_enabled(phase.climbing):
             value = self._value(observations, mean, noise)
         with torch.no_grad():
             judged = self._judged(observations, actions, q)
             weights = self._weights(self._advantage(observations, judged, value, mean, noise))
         loss = losses.weighted_likelihood_loss(log_prob, weights)
-        return loss - climbing * value.mean() if climbing else loss
+        return loss - self._settings.policy_gradient * value.mean() if phase.climbing else loss
 
     def _judged(self, observations: Tensor, actions: Tensor, q: Tensor) -> Tensor:
         """Return logged actions' values by the critics of advantages, [E, B]; the online ones' are ``q``."""

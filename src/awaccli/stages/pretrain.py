@@ -17,7 +17,6 @@ from awaccli.artifacts.commit import Existing, Target, claimed
 from awaccli.artifacts.event_file import log_as_asked
 from awaccli.artifacts.manifest import Clock, Recipe, ancestors_of
 from awaccli.artifacts.metrics import MetricsLog
-from awaccli.config.algorithms import with_fields
 from awaccli.config.settings import Execution
 from awaccli.config.tree import Settings
 from awaccli.config.versions import STAGE_VERSIONS
@@ -134,12 +133,7 @@ def _train(
     device = machine.device
     training = Training(
         learner=build_learner(
-            algo,
-            with_fields(settings, algo, {"policy_gradient": 0.0}),  # online data must correct what it climbs
-            data,
-            seed=recipe.seed,
-            device=device,
-            compiled=machine.compiled,
+            algo, settings, data, seed=recipe.seed, device=device, compiled=machine.compiled
         ),
         buffer=build_buffer(algo, settings, data, capacity=1, device=device, memory=memory_of(execution)),
         phase="offline",
