@@ -95,6 +95,7 @@ class Awac(GradientLearner):
         q = self._critic(observations, batch.actions)
         mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
 
+        # DEVIATION: as published all rows weigh the same, but there no batch prefers successes either.
         importance = batch.importance if self._settings.critic_weights == "importance" else None
         critic_loss = losses.critic_loss(q, self._target(batch, noise, phase), importance)
         if phase.cloning:
@@ -142,13 +143,14 @@ class Awac(GradientLearner):
         noise: Mapping[str, Tensor],
         phase: _Phase,
     ) -> Tensor:
-        """Return ``-mean(w log pi(a | s))``, 0-dimensional, less that of V(s) where the policy climbs it."""
+        """Return ``-mean(w log pi(a | s)) - c mean(V(s))``, 0-dimensional; c is 0 until the policy climbs."""
         with torch.set_grad_enabled(phase.climbing):
             value = self._value(observations, mean, noise)
         with torch.no_grad():
             judged = self._judged(observations, actions, q)
             weights = self._weights(self._advantage(observations, judged, value, mean, noise))
         loss = losses.weighted_likelihood_loss(log_prob, weights)
+        # DEVIATION: AWAC as published never asks its critics for a better action.
         return loss - self._settings.policy_gradient * value.mean() if phase.climbing else loss
 
     def _judged(self, observations: Tensor, actions: Tensor, q: Tensor) -> Tensor:
