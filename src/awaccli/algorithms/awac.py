@@ -95,7 +95,6 @@ class Awac(GradientLearner):
         q = self._critic(observations, batch.actions)
         mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
 
-        # DEVIATION: as published all rows weigh the same, but there no batch prefers successes either.
         importance = batch.importance if self._settings.critic_weights == "importance" else None
         critic_loss = losses.critic_loss(q, self._target(batch, noise, phase), importance)
         if phase.cloning:
@@ -150,7 +149,6 @@ class Awac(GradientLearner):
             judged = self._judged(observations, actions, q)
             weights = self._weights(self._advantage(observations, judged, value, mean, noise))
         loss = losses.weighted_likelihood_loss(log_prob, weights)
-        # DEVIATION: AWAC as published never asks its critics for a better action.
         return loss - self._settings.policy_gradient * value.mean() if phase.climbing else loss
 
     def _judged(self, observations: Tensor, actions: Tensor, q: Tensor) -> Tensor:
