@@ -367,6 +367,7 @@ def test_update_is_a_function_of_seed_and_data(spaces, make_batch, make_noise):
 def test_a_resumed_learner_never_stopped(spaces, make_batch, make_noise):
     settings = {"average": 0.9, "bc_updates": 2, "return_updates": 5, "tau": 0.05}
     settings |= {"average_share": 0.5, "policy_members": 2, "advantage_critic": "target"}
+    settings |= {"critic_weights": "importance", "policy_gradient": 0.5, "policy_gradient_after": 6}
     settings["optimiser"] = OptimiserSettings(decay_updates=6)
     learner, saved = awac(spaces, **settings), {}
     for k in range(8):

@@ -93,14 +93,9 @@ class Awac(GradientLearner):
     def _losses(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
         observations = self._normaliser(batch.observations)
         q = self._critic(observations, batch.actions)
-        mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
-
         importance = batch.importance if self._settings.critic_weights == "importance" else None
         critic_loss = losses.critic_loss(q, self._target(batch, noise, phase), importance)
-        if phase.cloning:
-            policy_loss = losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
-        else:
-            policy_loss = self._policy_loss(observations, batch.actions, q, mean, log_prob, noise, phase)
+        policy_loss = self._policy_loss(batch, observations, q, noise, phase)
         largest = q.detach().abs().amax()
         return {"loss/policy": policy_loss, "loss/critic": critic_loss, "q/largest": largest}
 
@@ -133,20 +128,19 @@ class Awac(GradientLearner):
         return losses.td_target(batch.rewards, batch.bootstraps, q_min, bounds=self._bounds)
 
     def _policy_loss(
-        self,
-        observations: Tensor,
-        actions: Tensor,
-        q: Tensor,
-        mean: Tensor,
-        log_prob: Tensor,
-        noise: Mapping[str, Tensor],
-        phase: _Phase,
+        self, batch: Batch, observations: Tensor, q: Tensor, noise: Mapping[str, Tensor], phase: _Phase
     ) -> Tensor:
-        """Return ``-mean(w log pi(a | s)) - c mean(V(s))``, 0-dimensional; c is 0 until the policy climbs."""
+        """Return ``-mean(w log pi(a | s)) - c mean(V(s))``, 0-dimensional.
+
+        All w are 1 while the policy starts as a clone, and c is 0 until it climbs.
+        """
+        mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
+        if phase.cloning:
+            return losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
         with torch.set_grad_enabled(phase.climbing):
             value = self._value(observations, mean, noise)
         with torch.no_grad():
-            judged = self._judged(observations, actions, q)
+            judged = self._judged(observations, batch.actions, q)
             weights = self._weights(self._advantage(observations, judged, value, mean, noise))
         loss = losses.weighted_likelihood_loss(log_prob, weights)
         return loss - self._settings.policy_gradient * value.mean() if phase.climbing else loss
