@@ -28,6 +28,9 @@ def make_learner(spaces):
             average_share=0.5,
             policy_members=2,
             advantage_critic="target",
+            critic_weights="importance",
+            policy_gradient=0.5,
+            policy_gradient_after=4,
             tau=0.1,
             optimiser=OptimiserSettings(decay_updates=5),
         )
