@@ -25,6 +25,7 @@ SETTINGS = resolve(
         "finetune.env_steps=25",
         "finetune.utd=1.0",
         "finetune.episodes_per_round=3",
+        "finetune.retry_failures=0.5",
         "rollout.episodes=5",
         "rollout.actions=mix",
         "awac.network.normalize_observations=true",

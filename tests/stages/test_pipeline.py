@@ -82,6 +82,27 @@ def test_fine_tuning_goes_on_from_a_fine_tuned_checkpoint_with_all_its_data(chai
     assert not set(once.episodes.seed.tolist()) & set(again.episodes.seed.tolist())
 
 
+def test_failed_starts_are_tried_again_until_one_succeeds(reference):
+    start = reference.pretrain(reference.rollout(reference.collect()))
+    plan = reference.settings.finetune.model_copy(update={"env_steps": 120, "retry_failures": 1.0})
+    settings = reference.settings.model_copy(update={"finetune": plan})
+    data = find_training_data(start, [], data_dir=None, added=[])
+    finetune(start, data, settings, reference.path("retried", "ckpt"), execution=reference.execution)
+    episodes = list(open_dataset(reference.path("retried-online")))
+    outcomes, begins = {}, {}
+    for first in range(0, len(episodes), plan.episodes_per_round):
+        this_round = episodes[first : first + plan.episodes_per_round]
+        failed = {seed for seed, success in outcomes.items() if not success}
+        retried = [episode for episode in this_round if episode.seed in outcomes]
+        assert {episode.seed for episode in retried} <= failed
+        assert len(retried) == min(len(failed), len(this_round))
+        for episode in this_round:
+            outcomes[episode.seed] = episode.success[-1]
+            begin = begins.setdefault(episode.seed, episode.observations[0])
+            assert np.array_equal(begin, episode.observations[0])
+    assert len(outcomes) < len(episodes)
+
+
 def test_a_growing_batch_round_needs_no_environment(reference):
     data = reference.rollout(reference.collect())
     start = reference.pretrain(data)

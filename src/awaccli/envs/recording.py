@@ -39,6 +39,8 @@ class Job:
     """Who acts: index into the actors of the run, and the episode's source."""
     max_steps: int | None = None
     """Cut the episode after this many steps, or None."""
+    reset_seed: int | None = None
+    """Argument of the reset, to start where another episode did; None: one of this episode's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,8 @@ class _Recording:
         self._job = job
         self._state = simulation.state if sim_state != "none" else None
         self._full = sim_state == "full"
-        self._seed = seeding.integer(job.seed, job.phase, job.index, "env")
+        own = seeding.integer(job.seed, job.phase, job.index, "env")
+        self._seed = own if job.reset_seed is None else job.reset_seed
         self._observations: list[np.ndarray] = []
         self._steps: list[Step] = []
         self._positions: list[tuple[np.ndarray, np.ndarray]] = []

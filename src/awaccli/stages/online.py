@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from awaccli.artifacts.checkpoint import Checkpoint
 from awaccli.artifacts.commit import Target
 from awaccli.artifacts.manifest import Recipe
@@ -27,6 +29,7 @@ from awaccli.envs.simulation import describe
 from awaccli.episode import Episode
 from awaccli.errors import DatasetError
 from awaccli.protocols import Reporter
+from awaccli.seeding import stream
 from awaccli.stages.evaluate import PeriodicEvaluation
 from awaccli.stages.recording import Parents
 from awaccli.stages.training import Training
@@ -162,8 +165,9 @@ class OnlineRounds:
         policy = self.target.scratch / f"policy-{self.training.env_steps}.safetensors"
         write_policy(policy, self.training.policy())
         actor = ActorSpec(policy=f"file:{policy.absolute()}", actions="sample")
+        retries = self._retries(log.episodes[: self.learned])
         jobs = [
-            Job(index, self.training.seed, f"online-{start}", max_steps=budget)
+            Job(index, self.training.seed, f"online-{start}", max_steps=budget, reset_seed=retries.get(index))
             for index in range(len(log.episodes), len(log.episodes) + count)
         ]
         try:
@@ -178,6 +182,15 @@ class OnlineRounds:
         finally:
             policy.unlink()
         log.flush()
+
+    def _retries(self, learned: Sequence[Episode]) -> dict[int, int]:
+        """Return which episodes of the next round start where one failed, and the seeds of those resets."""
+        unsolved = {episode.seed: episode.success[-1] for episode in learned}
+        seeds = [seed for seed, solved in unsolved.items() if not solved]
+        rng = stream(self.training.seed, "retry", len(learned))
+        drawn = rng.random(self.plan.episodes_per_round) < self.plan.retry_failures
+        indices = len(learned) + np.flatnonzero(drawn)
+        return dict(zip(indices.tolist(), rng.permutation(seeds).tolist(), strict=False))
 
     def _learn_from(self, episodes: Sequence[Episode]) -> None:
         self.training.buffer.extend(episodes)
