@@ -29,7 +29,7 @@ _THEIRS = (Exception, SystemExit)
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to roll out. All its randomness follows from (seed, phase, index)."""
+    """One episode to roll out. All its randomness follows from (seed, phase, index), and ``reset_seed`` if given."""
 
     index: int
     seed: int
