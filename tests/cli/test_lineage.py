@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[2]
 DEMOS = ROOT / "datasets" / "relocate-demos.h5"
 TREE = """\
 evaluation result.json  eval, episodes 3, actions mean, seed 0  at result.json
-└─ checkpoint: checkpoint finetuned.ckpt  finetune, env_steps 25, lam 2.0, seed 0  at finetuned.ckpt
-   ├─ checkpoint: checkpoint pretrained.ckpt  pretrain, algo awac, updates 6, lam 2.0, seed 0  at pretrained.ckpt
+└─ checkpoint: checkpoint finetuned.ckpt  finetune, env_steps 25, lam 0.5, seed 0  at finetuned.ckpt
+   ├─ checkpoint: checkpoint pretrained.ckpt  pretrain, algo awac, updates 6, lam 0.5, seed 0  at pretrained.ckpt
    │  └─ data: dataset toy.zarr  bc-rollout, episodes 5, actions sample, updates 40, seed 0  at toy.zarr
    │     ├─ demos: dataset demos.zarr  collect-demos, episodes 4, policy random, seed 0  at demos.zarr
    │     └─ clone: checkpoint toy-bc.ckpt  pretrain, algo bc, updates 40, seed 0  at toy-bc.ckpt
    │        └─ data: dataset demos.zarr (above)
    ├─ data: dataset toy.zarr (above)
-   └─ collected: dataset finetuned-online.zarr  finetune-online, env_steps 25, lam 2.0, seed 0  at finetuned-online.zarr
+   └─ collected: dataset finetuned-online.zarr  finetune-online, env_steps 25, lam 0.5, seed 0  at finetuned-online.zarr
 """  # noqa: E501
 NAMES = re.findall(r"(\S+)(?=  \S+, )", TREE)
 PARENTS = {

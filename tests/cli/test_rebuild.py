@@ -14,7 +14,8 @@ import pytest
 from awaccli.artifacts.commit import claimed
 from awaccli.artifacts.json_file import json_artifact, read_json_artifact
 from awaccli.artifacts.manifest import Clock, Recipe, read_manifest
-from awaccli.config.resolve import default_preset, load_preset, resolve
+from awaccli.config.algorithms import default_preset
+from awaccli.config.resolve import resolve
 from awaccli.config.settings import Execution
 from awaccli.config.task import TaskFacts, TaskSpec
 from awaccli.data.dataset import open_dataset
@@ -54,9 +55,9 @@ ARTIFACTS += ("first.ckpt", "second.ckpt", "third.ckpt", "third-online.zarr", "t
 SHELF = """\
 mkdir -p again
 awac collect-demos cli_toys:cli/Toy-v0 --horizon 6 --success-key reached -n 4 --policy random -o again/demos.zarr
-awac bc-rollout --demos again/demos.zarr --updates 40 --set bc.batch_size=64 --set 'bc.network.policy_hidden=[32,32]' -n 5 --threads 1 -o again/rollouts.zarr
-awac pretrain --data again/rollouts.zarr --set 'awac.network.policy_hidden=[32,32]' --set 'awac.network.critic_hidden=[32,32]' --set awac.n_step=3 --updates 6 --set pretrain.batch_size=64 --threads 1 -o again/pretrained.ckpt
-awac finetune again/pretrained.ckpt --data again/rollouts.zarr --env-steps 25 --set finetune.batch_size=64 --set finetune.utd=0.1 --threads 1 -o again/finetuned.ckpt
+awac bc-rollout --demos again/demos.zarr --preset smoke -n 5 --threads 1 -o again/rollouts.zarr
+awac pretrain --data again/rollouts.zarr --preset smoke --updates 6 --threads 1 -o again/pretrained.ckpt
+awac finetune again/pretrained.ckpt --data again/rollouts.zarr --preset smoke --env-steps 25 --threads 1 -o again/finetuned.ckpt
 awac eval again/finetuned.ckpt -n 3 -o again/result.json
 """  # noqa: E501
 
@@ -204,7 +205,7 @@ def test_reuse_takes_what_is_on_disk_and_makes_the_rest(awac, made, tmp_path):
 
 
 def test_a_task_with_binary_rewards_starts_from_its_own_preset(tmp_path, awac):
-    standard = resolve(inherited=[("it", load_preset(default_preset("binary")))]).settings
+    standard = resolve(default=default_preset("awac", "binary")).settings
     demos = open_dataset(DEMOS)
     manifest = demos.sealed()
     recipe = pretrain.pretrain_recipe([demos], standard, algo="awac", seed=0)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from awaccli.config.algorithms import default_preset
 from awaccli.config.resolve import load_preset, preset_names, resolve, setting_names
 from awaccli.config.tree import Settings
 from awaccli.errors import InputError, UsageError
@@ -28,6 +29,40 @@ def test_flags_beat_set_beats_file_beats_preset_beats_inherited_beats_defaults(t
     assert resolved.origins["awac.tau"] == "--set"
     assert resolved.origins["awac.value"] == "preset paper-gym"
     assert "awac.average" not in resolved.origins
+
+
+def test_a_named_preset_leaves_the_default_one_out():
+    alone = resolve(default="modern").settings.awac
+    assert (alone.policy_members, alone.lam) == (4, 0.3)
+    named = resolve(default="modern", preset="released-hand").settings
+    assert named == resolve(preset="released-hand").settings
+    assert named.awac.policy_members == 1
+
+
+def test_a_config_file_extends_a_preset_that_the_checkpoint_overrides_and_an_argument_replaces(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('extends = "paper-gym"\n[awac]\ntau = 0.04\n')
+    checkpoint = [("the checkpoint", {"awac": {"lam": 6.0}})]
+    found = resolve(default="modern", inherited=checkpoint, file=file)
+    awac = found.settings.awac
+    assert (awac.tau, awac.lam, awac.advantage_cap, awac.policy_members) == (0.04, 6.0, None, 1)
+    assert found.origins["awac.advantage_cap"] == "preset paper-gym"
+    replaced = resolve(default="modern", inherited=checkpoint, file=file, preset="modern").settings.awac
+    assert (replaced.tau, replaced.lam, replaced.policy_members) == (0.04, 0.3, 4)
+
+
+@pytest.mark.parametrize("name", ["modem", "3"])
+def test_a_config_file_that_extends_no_preset_is_refused(tmp_path, name):
+    file = tmp_path / "c.toml"
+    file.write_text(f'extends = "{name}"\n')
+    with pytest.raises(UsageError, match=f"config file .*c.toml extends `{name}`, which is no preset"):
+        resolve(file=file)
+
+
+def test_awac_starts_from_modern_and_what_it_is_compared_with_from_the_published_recipe():
+    assert default_preset("awac", "binary") == default_preset("bc", "binary") == "modern"
+    assert default_preset("sac", "binary") == "released-hand"
+    assert default_preset("awac", "dense") == default_preset("sac", "dense") == "paper-gym"
 
 
 @given(st.sampled_from(sorted(setting_names())))

@@ -10,7 +10,8 @@ import typer
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
 from awaccli.cli.makers import DATASET, announce, existing, open_all, output_path, plan
-from awaccli.config.resolve import default_preset, load_preset, resolve
+from awaccli.config.algorithms import default_preset
+from awaccli.config.resolve import resolve
 from awaccli.config.settings import BcSettings, RolloutSettings
 
 
@@ -55,9 +56,8 @@ def bc_rollout(
     report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     watcher = None if dry_run else report
     (dataset,) = open_all([opt.one_path(demos, "dataset")], watcher, max_memory=max_memory)
-    standard = default_preset(dataset.task.reward_kind)
     settings = resolve(
-        inherited=[(f"default preset {standard}", load_preset(standard))],
+        default=default_preset("bc", dataset.task.reward_kind),
         preset=preset,
         file=config,
         assignments=assign,

@@ -10,7 +10,7 @@ import typer
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
 from awaccli.cli.makers import CHECKPOINT, DATASET, announce, existing, fetch_whole, output_path, plan
-from awaccli.config.algorithms import default_layers, flags_of, section_of
+from awaccli.config.algorithms import default_preset, flags_of, own_preset, section_of
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import FinetuneSettings
 
@@ -98,10 +98,8 @@ def finetune(
     if algo != start.content.algo:
         section = {"network": section["network"]}
     settings = resolve(
-        inherited=[
-            *default_layers(algo, first.reward_kind),
-            ("the checkpoint", {section_of(algo): section}),
-        ],
+        default=default_preset(algo, first.reward_kind),
+        inherited=[*own_preset(algo), ("the checkpoint", {section_of(algo): section})],
         preset=preset,
         file=config,
         assignments=assign,

@@ -10,7 +10,7 @@ import typer
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
 from awaccli.cli.makers import CHECKPOINT, announce, existing, open_all, output_path, plan
-from awaccli.config.algorithms import ALGORITHMS, default_layers, flags_of, section_of
+from awaccli.config.algorithms import ALGORITHMS, default_preset, flags_of, own_preset, section_of
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import PretrainSettings
 
@@ -71,7 +71,8 @@ def pretrain(
     )
     section = "bc" if algo == "bc" else "pretrain"
     settings = resolve(
-        inherited=default_layers(algo, datasets[0].task.reward_kind),
+        default=default_preset(algo, datasets[0].task.reward_kind),
+        inherited=own_preset(algo),
         preset=preset,
         file=config,
         assignments=assign,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from awaccli.config.resolve import default_preset, did_you_mean, load_preset, preset_names
+from awaccli.config.resolve import did_you_mean, load_preset, preset_names
 from awaccli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,10 +53,19 @@ def with_fields(settings: Settings, algo: str, fields: Mapping[str, Any]) -> Set
     return settings.model_copy(update={section_of(algo): section.model_copy(update=known)})
 
 
-def default_layers(algo: str, reward_kind: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return what settings start from, as (origin, tree): the reward's preset, then the algorithm's own."""
-    names = [default_preset(reward_kind), *({algo} & set(preset_names()))]
-    return [(f"default preset {name}", load_preset(name)) for name in names]
+def default_preset(algo: str, reward_kind: str) -> str:
+    """Return the preset that an algorithm starts from for a kind of reward, where none is named.
+
+    Systems that AWAC is compared with have presets of their own on top of the published recipe.
+    """
+    if reward_kind != "binary":
+        return "paper-gym"
+    return "modern" if algo in ("awac", "bc") else "released-hand"
+
+
+def own_preset(algo: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the preset of an algorithm's own name, if there is one, as (origin, tree)."""
+    return [(f"preset {algo}", load_preset(algo))] if algo in preset_names() else []
 
 
 def flags_of(algo: str, **values: Any) -> dict[str, Any]:

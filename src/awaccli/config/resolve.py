@@ -1,4 +1,7 @@
-"""Where a setting's value comes from: flags > ``--set`` > config file > preset > checkpoint > defaults."""
+"""Where a setting's value comes from: flags > ``--set`` > config file > preset > checkpoint > defaults.
+
+``--preset`` replaces the default preset, and so does ``extends`` in a config file, in its very place.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ class Resolved:
 
 def resolve(
     *,
+    default: str | None = None,
     inherited: Sequence[tuple[str, Mapping[str, Any]]] = (),
     preset: str | None = None,
     file: Path | None = None,
@@ -41,9 +45,10 @@ def resolve(
     """Combine all sources of settings.
 
     Args:
-        inherited: (origin, tree) pairs that all others override: a default preset, a checkpoint's settings.
+        default: name of the preset to start from where neither ``preset`` nor ``file`` names one.
+        inherited: (origin, tree) pairs that only override what one starts from: a checkpoint's settings.
         preset: name of a preset.
-        file: TOML file.
+        file: TOML file; its ``extends`` names what to start from, unless there is a ``preset``.
         assignments: ``section.name=value`` texts.
         flags: values by dotted name; None means not given.
 
@@ -51,11 +56,14 @@ def resolve(
         UsageError: an unknown name (with a suggestion), or a value out of bounds; names where it came from.
         InputError: the config file is missing or is not TOML.
     """
+    in_file = {} if file is None else _load_toml(file)
+    start = _extended(in_file, file) or default
     layers = [(origin, _flatten(tree)) for origin, tree in inherited]
     if preset is not None:
         layers.append((f"preset {preset}", _flatten(load_preset(preset))))
-    if file is not None:
-        layers.append((f"config file {file}", _flatten(_load_toml(file))))
+    elif start is not None:
+        layers.insert(0, (f"preset {start}", _flatten(load_preset(start))))
+    layers.append((f"config file {file}", _flatten(in_file)))
     layers.append(("--set", dict(_parse_assignment(text) for text in assignments)))
     layers.append(("a flag", {name: value for name, value in (flags or {}).items() if value is not None}))
     merged: Flat = {}
@@ -78,11 +86,6 @@ def setting_names() -> dict[str, Any]:
 def preset_names() -> list[str]:
     """Return the presets that ship with awac."""
     return sorted(entry.name[:-5] for entry in _presets().iterdir() if entry.name.endswith(".toml"))
-
-
-def default_preset(reward_kind: str) -> str:
-    """Return the preset for a kind of reward."""
-    return "released-hand" if reward_kind == "binary" else "paper-gym"
 
 
 def load_preset(name: str) -> dict[str, Any]:
@@ -129,6 +132,21 @@ def _load_toml(path: Path) -> dict[str, Any]:
         raise InputError(
             f"config file `{path}` cannot be read as TOML: {error}", hint="expected e.g. [awac] and lam = 0.3"
         ) from error
+
+
+def _extended(tree: dict[str, Any], file: Path | None) -> str | None:
+    """Take the name of the preset that a config file extends out of its tree.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if "extends" not in tree:
+        return None
+    name = str(tree.pop("extends"))
+    if name not in preset_names():
+        message = f"config file {file} extends `{name}`, which is no preset"
+        raise UsageError(message, hint=did_you_mean(name, preset_names()))
+    return name
 
 
 def _parse_assignment(text: str) -> tuple[str, Any]:

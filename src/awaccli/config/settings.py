@@ -146,7 +146,8 @@ class FinetuneSettings(Section):
     )
     episodes_per_round: int = Field(default=5, ge=1, description="whole episodes collected between updates")
     retry_failures: Share = Field(
-        default=0.0, description="share of online episodes that start where one failed, until one succeeds there"
+        default=0.0,
+        description="share of online episodes that start where one failed and none succeeded since",
     )
     warmup_steps: int = Field(default=0, ge=0, description="environment steps before the first update")
     capacity: int = Field(default=1_000_000, ge=1, description="online transitions kept")

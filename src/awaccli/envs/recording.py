@@ -29,7 +29,7 @@ _THEIRS = (Exception, SystemExit)
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to roll out. All its randomness follows from (seed, phase, index), and ``reset_seed`` if given."""
+    """One episode to roll out. All its randomness follows from (seed, phase, index), and ``reset_seed``."""
 
     index: int
     seed: int

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from awaccli.artifacts.manifest import Recipe
-from awaccli.config.resolve import default_preset, load_preset, resolve, setting_names
+from awaccli.config.algorithms import default_preset, own_preset, section_of
+from awaccli.config.resolve import preset_names, resolve, setting_names
 from awaccli.config.task import TaskSpec
-from awaccli.config.tree import Settings
 from awaccli.config.versions import STAGE_VERSIONS
 from awaccli.errors import InputError, UsageError
 from awaccli.reports.chain import Chain, lookup
@@ -33,7 +33,13 @@ _FLAGS = {
     "awac.lam": "--lam",
 }
 """Settings with a flag that reads better than ``--set``; each means the same in every command that has it."""
-_Layers = list[tuple[str, Mapping[str, Any]]]
+
+
+class _Start(NamedTuple):
+    """What a command starts from by itself; arguments of ``resolve``."""
+
+    default: str | None
+    inherited: list[tuple[str, dict[str, Any]]]
 
 
 class Arguments(NamedTuple):
@@ -158,28 +164,36 @@ def _settings_arguments(chain: Chain, recipe: Recipe) -> list[str]:
     recorded = {name: value for name, value in recipe.settings.items() if name not in ("algo", "task")}
     if recipe.inputs and isinstance(recorded.get("collect"), dict):  # its policy is an input, not a setting
         recorded["collect"] = recorded["collect"] | {"policy": "expert"}
-    changed: dict[str, str] = {}
     try:
-        starts = _standards(chain, recipe)
-        for standard in starts:
-            changed |= _changed(recorded, resolve(inherited=standard).settings)
+        starts = _starts(chain, recipe)
+        tried = [(preset, _changed(recorded, starts, preset)) for preset in (None, *preset_names())]
+        preset, changed = min(tried, key=lambda pair: len(pair[1]) + (pair[0] is not None))
         assignments = [f"{name}={value}" for name, value in changed.items()]
-        found = [resolve(inherited=standard, assignments=assignments).settings for standard in starts]
+        found = _resolved(starts, preset, assignments)
     except UsageError as error:
         raise InputError(f"has settings that this awac refuses: {error}") from error
-    for again in (settings.model_dump(mode="json") for settings in found):
+    for again in found:
         for section, values in recorded.items():
             if again.get(section) != values:
                 raise InputError(f"has settings `{section}` of another version of awac")
-    return [word for name, value in changed.items() for word in _words(name, value)]
+    named = ["--preset", preset] if preset else []
+    return [*named, *(word for name, value in changed.items() for word in _words(name, value))]
 
 
-def _changed(recorded: Mapping[str, Any], standard: Settings) -> dict[str, str]:
-    """Return recorded settings that are not the standard ones, as ``--set`` writes their values."""
-    usual = standard.model_dump(mode="json")
-    names = [name for name in setting_names() if name.partition(".")[0] in recorded]
+def _resolved(starts: list[_Start], preset: str | None, assignments: list[str]) -> list[dict[str, Any]]:
+    """Return what a preset and assignments make of each start."""
+    found = [resolve(**start._asdict(), preset=preset, assignments=assignments) for start in starts]
+    return [resolved.settings.model_dump(mode="json") for resolved in found]
+
+
+def _changed(recorded: Mapping[str, Any], starts: list[_Start], preset: str | None) -> dict[str, str]:
+    """Return recorded settings that a preset does not give by itself, as ``--set`` writes their values."""
+    usual = _resolved(starts, preset, [])
+    values = {name: lookup(recorded, name) for name in setting_names() if name.partition(".")[0] in recorded}
     return {
-        name: _text(lookup(recorded, name)) for name in names if lookup(recorded, name) != lookup(usual, name)
+        name: _text(value)
+        for name, value in values.items()
+        if any(lookup(settings, name) != value for settings in usual)
     }
 
 
@@ -193,18 +207,19 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _standards(chain: Chain, recipe: Recipe) -> list[_Layers]:
-    """Return what the command starts from by itself: the same layers as its own file in ``cli``.
+def _starts(chain: Chain, recipe: Recipe) -> list[_Start]:
+    """Return what the command starts from by itself: the same as its own file in ``cli``.
 
     There are several where the reward of the data, and with it the default preset, is not known before they
     are made; what then differs from one of them must be said.
     """
     if recipe.stage in ("collect-demos", "eval"):
-        return [[]]
+        return [_Start(None, [])]
     first = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
     start = next((ref.id for ref in recipe.inputs if ref.role == "checkpoint"), None)
     before = chain.recipe(start) if start is not None else None
     algo = str(lookup(recipe.settings, "algo"))
-    inherited: _Layers = [("the checkpoint", {algo: lookup(before.settings, algo) or {}})] if before else []
-    presets = [default_preset(kind) for kind in reward_kinds(chain, first)]
-    return [[(f"default preset {name}", load_preset(name)), *inherited] for name in presets]
+    section = section_of(algo)
+    checkpoint = [("the checkpoint", {section: lookup(before.settings, section) or {}})] if before else []
+    inherited = [*own_preset(algo), *checkpoint]
+    return [_Start(default_preset(algo, kind), inherited) for kind in reward_kinds(chain, first)]

@@ -185,8 +185,8 @@ class OnlineRounds:
 
     def _retries(self, learned: Sequence[Episode]) -> dict[int, int]:
         """Return which episodes of the next round start where one failed, and the seeds of those resets."""
-        unsolved = {episode.seed: episode.success[-1] for episode in learned}
-        seeds = [seed for seed, solved in unsolved.items() if not solved]
+        solved = {episode.seed: bool(episode.success[-1]) for episode in learned if episode.seed is not None}
+        seeds = [seed for seed, yes in solved.items() if not yes]
         rng = stream(self.training.seed, "retry", len(learned))
         drawn = rng.random(self.plan.episodes_per_round) < self.plan.retry_failures
         indices = len(learned) + np.flatnonzero(drawn)
