@@ -25,6 +25,9 @@ def show(
 ) -> None:
     """Print every setting with its value.
 
+    bc-rollout, pretrain and finetune start from a preset, modern where rewards are
+    binary and paper-gym where not: name it to see what they would take.
+
     Example: awac config show --preset released-hand --explain
     """
     resolved = resolve(preset=preset, file=config, assignments=assign)

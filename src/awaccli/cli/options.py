@@ -35,7 +35,10 @@ Seed = Annotated[
     int, typer.Option("--seed", min=0, metavar="<int>", help="Seed of every random stream, from 0.")
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
-Preset = Annotated[str | None, typer.Option("--preset", help="Named settings; see `awac config presets`.")]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", help="Named settings in place of the default ones; see `awac config presets`."),
+]
 Assign = Annotated[
     list[str],
     typer.Option(
