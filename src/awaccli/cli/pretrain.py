@@ -59,7 +59,7 @@ def pretrain(
     With --held-out, log likelihood and TD error on episodes that are not trained on are logged every
     --eval-every updates and at the end: all that can be measured where there is no simulator.
 
-    Example: awac pretrain --data relocate.zarr --updates 25000 -o pretrained.ckpt
+    Example: awac pretrain --data relocate.zarr -o pretrained.ckpt
     """
     report = reporter(quiet=quiet, verbose=verbose, time_limit_s=opt.time_limit_s(time_limit))
     opt.refuse_temperature(temperature)
