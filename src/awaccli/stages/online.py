@@ -185,6 +185,8 @@ class OnlineRounds:
 
     def _retries(self, learned: Sequence[Episode]) -> dict[int, int]:
         """Return which episodes of the next round start where one failed, and the seeds of those resets."""
+        if not self.plan.retry_failures:
+            return {}
         solved = {episode.seed: bool(episode.success[-1]) for episode in learned if episode.seed is not None}
         seeds = [seed for seed, yes in solved.items() if not yes]
         rng = stream(self.training.seed, "retry", len(learned))
