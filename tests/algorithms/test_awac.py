@@ -52,7 +52,7 @@ def reference_heads(known, observation):
 def reference_losses(known, settings):
     rows, draws, size = known.rows, known.draws, known.size
     std = np.exp(-6 / (1 + np.exp(known.weights["policy.free_log_std"])))
-    squared, log_probs, advantages, normalising, values = 0.0, [], [], [], []
+    squared, log_probs, advantages, normalising = 0.0, [], [], []
     for i in range(size):
         here, there = known.here(i), known.there(i)
         next_action = np.tanh(np.mean(reference_heads(known, there), axis=0)) + std * draws["next"][i]
@@ -75,7 +75,6 @@ def reference_losses(known, settings):
             assert len(sampled) == settings.value_samples
             value = np.mean([min(known.q(judge, here, action)) for action in sampled])
         advantages.append(min(q) - value)
-        values.append(value)
         drawn = draws["normaliser"][:, i] if settings.normaliser_samples else []
         normalising.append(
             [min(known.q(judge, here, np.clip(mean + std * draw, -1, 1))) - value for draw in drawn]
@@ -99,7 +98,7 @@ def reference_losses(known, settings):
         weights = (
             size * weights / weights.sum() if settings.weights == "softmax" else np.minimum(weights, 3.0)
         )
-    return -np.mean(weights * log_probs) - settings.policy_gradient * np.mean(values), squared
+    return -np.mean(weights * log_probs), squared
 
 
 @pytest.mark.parametrize(("value", "samples"), [("mean", 1), ("sample", 3), ("sample", 4)])
@@ -136,7 +135,6 @@ def test_losses_are_those_of_the_reference(
             normalize_advantage=cap is None,
             normaliser_samples=normaliser,
             critic_weights="uniform" if value == "mean" else "importance",
-            policy_gradient=0.0 if cap is None else 0.5,
         )
     )
     batch = make_batch(bootstraps=torch.tensor([0.99, 0.0, 0.99**3, 0.99, 0.99]))
@@ -162,12 +160,9 @@ def test_first_adam_step_is_the_learning_rate_of_its_network(shaken, spaces, mak
     torch.testing.assert_close(moved, torch.full_like(moved, 1e-3), rtol=1e-2, atol=0)
 
 
-@pytest.mark.parametrize("climbing", [0.0, 5.0])
-def test_gradient_of_the_policy_is_the_finite_difference_of_its_loss(
-    shaken, spaces, make_batch, make_noise, climbing
-):
+def test_gradient_of_the_policy_is_the_finite_difference_of_its_loss(shaken, spaces, make_batch, make_noise):
     # The weights are constants: their dependence on the policy (through V) must not enter.
-    learner = shaken(awac(spaces, lam=0.7, policy_gradient=climbing))
+    learner = shaken(awac(spaces, lam=0.7))
     batch, noise = make_batch(), make_noise(learner)
     learner.update(batch, noise)
     gradient = learner._policy.head.bias.grad.clone()
@@ -176,8 +171,7 @@ def test_gradient_of_the_policy_is_the_finite_difference_of_its_loss(
     observations = learner._normaliser(batch.observations)
     with torch.no_grad():
         q, mean = learner._critic(observations, batch.actions), learner._policy.mean(observations)
-        value = learner._value(observations, mean, noise)
-        weights = learner._weights(learner._advantage(observations, q, value, mean, noise))
+        weights = learner._weights(learner._advantage(observations, q, mean, noise))
         bias, found = learner._policy.head.bias, []
         for i in range(2):
             sides = []
@@ -185,8 +179,7 @@ def test_gradient_of_the_policy_is_the_finite_difference_of_its_loss(
                 bias[i] += step
                 mean, std = learner._policy.mean(observations), learner._policy.log_std().exp()
                 log_prob = torch.distributions.Normal(mean, std).log_prob(batch.actions).sum(dim=1)
-                value = learner._value(observations, mean, noise)
-                sides.append((-weights * log_prob - climbing * value).double().mean())
+                sides.append((-weights * log_prob).double().mean())
                 bias[i] -= step
             found.append(float(sides[0] - sides[1]) / 2e-2)
     assert gradient.tolist() == pytest.approx(found, rel=2e-2)
@@ -207,21 +200,6 @@ def test_each_loss_reaches_only_its_own_networks(shaken, spaces, make_batch, mak
     assert not torch.equal(one["critic.layers.0.weight"], two["critic.layers.0.weight"])
     for frozen in (first._target_critic, first._average, first._clone):
         assert all(parameter.grad is None for parameter in frozen.parameters())
-
-
-@pytest.mark.parametrize("judge", ["online", "target"])
-def test_climbing_moves_the_mean_alone(shaken, spaces, make_batch, make_noise, judge):
-    # Not the critics that are climbed, and not the std, which would fall to 0 where Q has a peak.
-    settings = {"value": "sample", "value_samples": 2, "advantage_critic": judge}
-    plain, climbing = (shaken(awac(spaces, policy_gradient=weight, **settings)) for weight in (0.0, 1.0))
-    batch, noise = make_batch(), make_noise(plain)
-    plain.update(batch, noise)
-    climbing.update(batch, noise)
-    after = climbing.tensors()
-    differing = {name for name, tensor in plain.tensors().items() if not torch.equal(tensor, after[name])}
-    assert "adam.policy.exp_avg" in differing
-    assert all(name.startswith(("policy.", "adam.policy.")) for name in differing)
-    assert "policy.free_log_std" not in differing
 
 
 def test_critics_do_not_feel_the_temperature(shaken, spaces, make_batch, make_noise):
@@ -367,7 +345,7 @@ def test_update_is_a_function_of_seed_and_data(spaces, make_batch, make_noise):
 def test_a_resumed_learner_never_stopped(spaces, make_batch, make_noise):
     settings = {"average": 0.9, "bc_updates": 2, "return_updates": 5, "tau": 0.05}
     settings |= {"average_share": 0.5, "policy_members": 2, "advantage_critic": "target"}
-    settings |= {"critic_weights": "importance", "policy_gradient": 0.5, "policy_gradient_after": 6}
+    settings["critic_weights"] = "importance"
     settings["optimiser"] = OptimiserSettings(decay_updates=6)
     learner, saved = awac(spaces, **settings), {}
     for k in range(8):
@@ -448,26 +426,3 @@ def test_range_share_counts_from_zero_to_the_farthest_value(spaces, make_batch, 
     assert learner.diagnose(batch, noise)["q/range_share"] == pytest.approx(0, abs=1e-3)
     learner.tensors()["critic.layers.2.bias"].fill_(-40.0)
     assert learner.diagnose(batch, noise)["q/range_share"] == pytest.approx(0.4, abs=1e-3)
-
-
-def test_climbing_begins_when_it_is_due(shaken, spaces, make_batch, make_noise):
-    plain, late = (shaken(awac(spaces, policy_gradient=c, policy_gradient_after=2)) for c in (0.0, 5.0))
-    for update in range(3):
-        for learner in (plain, late):
-            learner.update(make_batch(seed=update), make_noise(learner, seed=update))
-        assert torch.equal(plain._policy.head.weight, late._policy.head.weight) == (update < 2)
-
-
-def test_climbing_finds_actions_that_few_have_taken(bandit, make_noise):
-    # Cloning weighted by advantage draws the mean of what was logged, most of it half a box too low.
-    task, regrets = bandit(), []
-    for climbing in (0.0, 10.0):
-        settings = AwacSettings(
-            network=task.network,
-            optimiser=task.optimiser,
-            lam=10.0,
-            advantage_cap=None,
-            policy_gradient=climbing,
-        )
-        regrets.append(task.regret(task.train(Awac(settings, Setup(task.spaces, seed=0)), make_noise)))
-    assert regrets[1] < 0.1 * regrets[0]

@@ -29,8 +29,6 @@ def make_learner(spaces):
             policy_members=2,
             advantage_critic="target",
             critic_weights="importance",
-            policy_gradient=0.5,
-            policy_gradient_after=4,
             tau=0.1,
             optimiser=OptimiserSettings(decay_updates=5),
         )

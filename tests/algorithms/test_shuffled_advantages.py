@@ -19,8 +19,7 @@ def awac(spaces, **settings):
 def weights(learner, batch, noise):
     observations = learner._normaliser(batch.observations)
     q, mean = learner._critic(observations, batch.actions), learner._policy.mean(observations)
-    value = learner._value(observations, mean, noise)
-    return learner._weights(learner._advantage(observations, q, value, mean, noise))
+    return learner._weights(learner._advantage(observations, q, mean, noise))
 
 
 @pytest.mark.parametrize("value", ["mean", "sample"])

@@ -26,8 +26,6 @@ class _Phase(NamedTuple):
     """Critics regress on logged returns."""
     cloning: bool
     """All logged actions weigh the same."""
-    climbing: bool
-    """The policy climbs V(s), too."""
 
 
 class _Advantages(NamedTuple):
@@ -60,8 +58,7 @@ class Awac(GradientLearner):
         if settings.bc_updates:
             networks["clone"] = self._clone
         super().__init__(setup, networks)
-        online = settings.advantage_critic == "online"
-        self._judge = self._blocks[self._critic].reading(self._critic) if online else self._target_critic
+        self._judge = self._critic if settings.advantage_critic == "online" else self._target_critic
         self._optimiser = adam_for(
             self._policy, self._blocks[self._policy], self._blocks[self._critic], settings.optimiser
         )
@@ -85,9 +82,7 @@ class Awac(GradientLearner):
     def _phase(self) -> _Phase:
         settings = self._settings
         return _Phase(
-            on_returns=self.updates < settings.return_updates,
-            cloning=self.updates < settings.bc_updates,
-            climbing=settings.policy_gradient > 0 and self.updates >= settings.policy_gradient_after,
+            on_returns=self.updates < settings.return_updates, cloning=self.updates < settings.bc_updates
         )
 
     def _losses(self, batch: Batch, noise: Mapping[str, Tensor], phase: _Phase) -> dict[str, Tensor]:
@@ -130,27 +125,21 @@ class Awac(GradientLearner):
     def _policy_loss(
         self, batch: Batch, observations: Tensor, q: Tensor, noise: Mapping[str, Tensor], phase: _Phase
     ) -> Tensor:
-        """Return ``-mean(w log pi(a | s)) - c mean(V(s))``, 0-dimensional.
-
-        All w are 1 while the policy starts as a clone, and c is 0 until it climbs.
-        """
+        """Return ``-mean(w log pi(a | s))``, 0-dimensional; w is 1 while the policy starts as a clone."""
         mean, log_prob = self._policy.mean_and_log_prob(observations, batch.actions)
         if phase.cloning:
             return losses.weighted_likelihood_loss(log_prob, torch.ones_like(log_prob))
-        with torch.set_grad_enabled(phase.climbing):
-            value = self._value(observations, mean, noise)
         with torch.no_grad():
             judged = self._judged(observations, batch.actions, q)
-            weights = self._weights(self._advantage(observations, judged, value, mean, noise))
-        loss = losses.weighted_likelihood_loss(log_prob, weights)
-        return loss - self._settings.policy_gradient * value.mean() if phase.climbing else loss
+            weights = self._weights(self._advantage(observations, judged, mean, noise))
+        return losses.weighted_likelihood_loss(log_prob, weights)
 
     def _judged(self, observations: Tensor, actions: Tensor, q: Tensor) -> Tensor:
         """Return logged actions' values by the critics of advantages, [E, B]; the online ones' are ``q``."""
-        return q if self._settings.advantage_critic == "online" else self._judge(observations, actions)
+        return q if self._judge is self._critic else self._judge(observations, actions)
 
     def _value(self, observations: Tensor, mean: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """Return V(s), float32 [B], with a gradient for the policy's mean alone."""
+        """Return V(s), float32 [B]."""
         settings = self._settings
         if settings.value == "mean":
             at_mean: Tensor = self._judge(observations, self._actions(mean)).amin(dim=0)
@@ -161,10 +150,10 @@ class Awac(GradientLearner):
         return self._sampled_q(observations, mean, draws).mean(dim=0)
 
     def _advantage(
-        self, observations: Tensor, q: Tensor, value: Tensor, mean: Tensor, noise: Mapping[str, Tensor]
+        self, observations: Tensor, q: Tensor, mean: Tensor, noise: Mapping[str, Tensor]
     ) -> _Advantages:
         """Return the advantages of logged actions over V(s), and of those that Z(s) is taken over."""
-        settings = self._settings
+        settings, value = self._settings, self._value(observations, mean, noise)
         logged, sampled = q.amin(dim=0) - value, None
         if settings.normaliser_samples:
             # DEVIATION: in the derivation the actions are the behaviour policy's, which AWAC does not model.
@@ -203,7 +192,7 @@ class Awac(GradientLearner):
 
     def _actions(self, mean: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the policy's actions, [..., B, A], as the environment would execute them."""
-        actions = mean if noise is None else mean + self._policy.log_std().detach().exp() * noise
+        actions = mean if noise is None else mean + self._policy.log_std().exp() * noise
         # DEVIATION: the released code leaves them outside the box, where no logged action ever is.
         return actions.clamp(-1, 1) if self._settings.clip_target_actions else actions
 
@@ -214,8 +203,7 @@ class Awac(GradientLearner):
         q = self._critic(observations, batch.actions)
         mean, log_std = self._policy.mean(observations), self._policy.log_std()
         judged = self._judged(observations, batch.actions, q)
-        value = self._value(observations, mean, noise)
-        advantage = self._advantage(observations, judged, value, mean, noise)
+        advantage = self._advantage(observations, judged, mean, noise)
         found = (
             diagnostics.of_weights(advantage.logged, self._weights(advantage), self._settings)
             | diagnostics.of_critic(q.amin(dim=0), batch.returns, self._reachable)

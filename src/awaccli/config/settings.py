@@ -66,15 +66,6 @@ class AwacSettings(Section):
     normalize_advantage: bool = Field(
         default=False, description="divide advantages by their std in the batch"
     )
-    policy_gradient: float = Field(
-        default=0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="how much the policy also climbs V(s); 0: AWAC as published",
-    )
-    policy_gradient_after: int = Field(
-        default=0, ge=0, description="updates, offline and online, before the policy climbs V(s)"
-    )
     normaliser_samples: int = Field(
         default=0, ge=0, description="policy actions per state that Z(s) divides the weight by; 0: no Z(s)"
     )
