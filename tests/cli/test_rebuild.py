@@ -204,6 +204,24 @@ def test_reuse_takes_what_is_on_disk_and_makes_the_rest(awac, made, tmp_path):
     assert f"finetune {made / 'second.ckpt'} " in alone[1]
 
 
+@pytest.mark.usefixtures("_toys")
+def test_a_fine_tuning_by_another_algorithm_is_told_which(awac, made):
+    shutil.copy(made / "toy.h5", "toy.h5")
+    networks = [f"--set=awac.network.{name}_hidden=[8]" for name in ("policy", "critic")]
+    one = ("--data", "toy.h5", "--threads", 1, "--workers", 1)
+    awac("pretrain", "--updates", 3, *networks, *one, "-o", "other.ckpt")
+    online = ("--env-steps", 7, "--set", "finetune.batch_size=8")
+    awac("finetune", "other.ckpt", "--algo", "filtered-bc", *online, *one, "-o", "x.ckpt").made("x.ckpt")
+    *_, last = awac("rebuild", "x.ckpt", "--reuse").out.splitlines()
+    words = (
+        "other.ckpt --data toy.h5 --algo filtered-bc --env-steps 7 --set finetune.batch_size=8 --threads 1"
+    )
+    assert last == f"awac finetune {words} -o x-rebuild/finetuned.ckpt"
+    assert awac("rebuild", "x.ckpt", "--reuse", "--run", "--trust-env").code == 0
+    made_again, first = ids(Path(), ["x-rebuild/finetuned.ckpt", "x.ckpt"]).values()
+    assert made_again == first
+
+
 def test_a_task_with_binary_rewards_starts_from_its_own_preset(tmp_path, awac):
     standard = resolve(default=default_preset("awac", "binary")).settings
     demos = open_dataset(DEMOS)

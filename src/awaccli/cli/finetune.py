@@ -10,7 +10,7 @@ import typer
 from awaccli.cli import options as opt
 from awaccli.cli.console import reporter
 from awaccli.cli.makers import CHECKPOINT, DATASET, announce, existing, fetch_whole, output_path, plan
-from awaccli.config.algorithms import default_preset, flags_of, own_preset, section_of
+from awaccli.config.algorithms import default_preset, flags_of, inherited_settings, section_of
 from awaccli.config.resolve import resolve
 from awaccli.config.settings import FinetuneSettings
 
@@ -94,12 +94,10 @@ def finetune(
     first = found.all[0].task
     algo = algo or start.content.algo
     section_of(algo)
-    section = start.settings().model_dump(mode="json")[start.content.section]
-    if algo != start.content.algo:
-        section = {"network": section["network"]}
+    before = start.settings().model_dump(mode="json")[start.content.section]
     settings = resolve(
         default=default_preset(algo, first.reward_kind),
-        inherited=[*own_preset(algo), ("the checkpoint", {section_of(algo): section})],
+        inherited=inherited_settings(algo, start.content.algo, before),
         preset=preset,
         file=config,
         assignments=assign,

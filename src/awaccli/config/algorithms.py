@@ -68,6 +68,20 @@ def own_preset(algo: str) -> list[tuple[str, dict[str, Any]]]:
     return [(f"preset {algo}", load_preset(algo))] if algo in preset_names() else []
 
 
+def inherited_settings(
+    algo: str, before: str, section: Mapping[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return what `finetune` starts from beneath presets and flags, as (origin, tree), the weaker first.
+
+    Args:
+        algo: who goes on.
+        before: the algorithm of the checkpoint; from another's only the networks are taken.
+        section: settings of that algorithm.
+    """
+    kept = section if algo == before else {"network": section["network"]}
+    return [*own_preset(algo), ("the checkpoint", {section_of(algo): kept})]
+
+
 def flags_of(algo: str, **values: Any) -> dict[str, Any]:
     """Return flags of the algorithm's section by dotted name; ``None`` is one that was not given.
 

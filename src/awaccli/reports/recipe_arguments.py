@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from awaccli.artifacts.manifest import Recipe
-from awaccli.config.algorithms import default_preset, own_preset, section_of
+from awaccli.config.algorithms import default_preset, inherited_settings, own_preset, section_of
 from awaccli.config.resolve import preset_names, resolve, setting_names
 from awaccli.config.task import TaskSpec
 from awaccli.config.versions import STAGE_VERSIONS
@@ -71,12 +71,26 @@ def recipe_arguments(chain: Chain, identity: str) -> Arguments:
         raise InputError(f"was made by `{recipe.stage}`, which no command repeats")
     require_version(recipe, STAGE_VERSIONS[recipe.stage])
     subject, task = _task_arguments(chain, recipe)
-    algo = lookup(recipe.settings, "algo")
-    named = ["--algo", str(algo)] if recipe.stage == "pretrain" and algo != "awac" else []
+    algo, usual = lookup(recipe.settings, "algo"), _usual_algorithm(chain, recipe)
+    named = ["--algo", str(algo)] if usual is not None and algo != usual else []
     seed = ["--seed", str(recipe.seed)] if recipe.seed else []
     return Arguments(
         _doubt(chain, recipe), subject, [*named, *task, *_settings_arguments(chain, recipe), *seed]
     )
+
+
+def _usual_algorithm(chain: Chain, recipe: Recipe) -> str | None:
+    """Return the algorithm of a training that names none; None: the command has no such choice."""
+    if recipe.stage == "finetune":
+        return str(lookup(_checkpoint_settings(chain, recipe), "algo"))
+    return "awac" if recipe.stage == "pretrain" else None
+
+
+def _checkpoint_settings(chain: Chain, recipe: Recipe) -> Mapping[str, Any]:
+    """Return the settings of the checkpoint that a recipe goes on from; empty where it has none."""
+    start = next((ref.id for ref in recipe.inputs if ref.role == "checkpoint"), None)
+    before = chain.recipe(start) if start is not None else None
+    return before.settings if before else {}
 
 
 def require_version(recipe: Recipe, version: int) -> None:
@@ -207,6 +221,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
+def _inherited(chain: Chain, recipe: Recipe, algo: str) -> list[tuple[str, dict[str, Any]]]:
+    settings = _checkpoint_settings(chain, recipe)
+    before = str(lookup(settings, "algo"))
+    section = lookup(settings, section_of(before))
+    if not isinstance(section, dict) or "network" not in section:
+        raise InputError("goes on from a checkpoint without settings")
+    return inherited_settings(algo, before, section)
+
+
 def _starts(chain: Chain, recipe: Recipe) -> list[_Start]:
     """Return what the command starts from by itself: the same as its own file in ``cli``.
 
@@ -216,10 +239,6 @@ def _starts(chain: Chain, recipe: Recipe) -> list[_Start]:
     if recipe.stage in ("collect-demos", "eval"):
         return [_Start(None, [])]
     first = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
-    start = next((ref.id for ref in recipe.inputs if ref.role == "checkpoint"), None)
-    before = chain.recipe(start) if start is not None else None
     algo = str(lookup(recipe.settings, "algo"))
-    section = section_of(algo)
-    checkpoint = [("the checkpoint", {section: lookup(before.settings, section) or {}})] if before else []
-    inherited = [*own_preset(algo), *checkpoint]
+    inherited = _inherited(chain, recipe, algo) if recipe.stage == "finetune" else own_preset(algo)
     return [_Start(default_preset(algo, kind), inherited) for kind in reward_kinds(chain, first)]
