@@ -245,6 +245,14 @@ def test_an_import_is_made_again_from_the_file_that_has_its_hash(awac, file, tmp
     assert read_manifest(Path("again/filtered.zarr")).id == recorded["late.zarr"]
 
 
+def test_a_file_in_a_neighbouring_folder_has_a_plain_path(awac, file, tmp_path, monkeypatch):
+    (tmp_path / "made").mkdir()
+    run(awac, [f"data import {file} --horizon 6 -o made/robot.zarr"])
+    assert f" {file} " in awac("rebuild", "made/robot.zarr").out
+    monkeypatch.chdir("made")
+    assert f" {tmp_path / file} " in awac("rebuild", "robot.zarr").out
+
+
 def test_an_import_whose_file_is_gone_is_used_as_it_is(awac, file):
     run(
         awac,

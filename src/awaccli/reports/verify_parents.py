@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from awaccli.artifacts.manifest import InputRef, Manifest, Recipe, read_manifest
 from awaccli.errors import InputError
+from awaccli.reports.chain import shown
 from awaccli.reports.verify_checks import Checks, short
 
 _EXPERT = "expert"
@@ -88,13 +88,13 @@ def check_parents(
     found = []
     for parent in parents_of(manifest):
         what, hint = f"{parent.role} {short(parent.id)}", manifest.run.paths.get(parent.id)
-        remembered = _shown(beside / hint) if hint else None
+        remembered = shown(beside / hint) if hint else None
         place = remembered if remembered and _holds(remembered, parent) else None
         for other in (beside, folder):
             place = place or (shelf.find(parent, other) if other else None)
         if place:
-            found.append(_shown(place))
-            checks.note("parent", f"{what} is `{_shown(place)}`")
+            found.append(shown(place))
+            checks.note("parent", f"{what} is `{shown(place)}`")
         elif remembered and (remembered.is_dir() or remembered.is_file()):
             checks.fail("parent", f"{what} is not what lies where it was: {_instead(remembered, parent)}")
         elif folder:
@@ -119,12 +119,6 @@ def _instead(place: Path, parent: InputRef) -> str:
         return f"`{place}` is {found.kind} {short(found.id)}"
     made = f"recipe {short(found.recipe.key)}, not {short(parent.key)}"
     return f"`{place}` has the same content, but was made by {made}"
-
-
-def _shown(path: Path) -> Path:
-    """Return a path as one would write it in the current folder."""
-    plain, here = Path(os.path.normpath(path.absolute())), Path.cwd()
-    return plain.relative_to(here) if plain.is_relative_to(here) else plain
 
 
 def parents_of(manifest: Manifest) -> list[InputRef]:
