@@ -292,7 +292,10 @@ def test_csv_is_tidy(lab):
     ]
     assert [float(row["eval/success_final"]) for row in rows] == [0.2, 0.4, 0.75]
     assert [row["q_gap"] for row in rows] == ["3.5", "", ""]
-    assert {(row["group"], row["run"], row["seed"]) for row in rows} == {("end, 1", "end, 1", "7")}
+    facts = ("group", "run", "id", "seed")
+    assert {tuple(row[name] for name in facts) for row in rows} == {
+        ("end, 1", "end, 1", read_manifest(end).id, "7")
+    }
     assert "loss/policy" not in rows[0]
 
 

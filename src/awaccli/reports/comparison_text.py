@@ -164,13 +164,13 @@ def tidy_csv(found: Compared) -> str:
     return file.getvalue()
 
 
-_FACTS = ("group", "run", "algo", "task", "seed", "measured_by", "phase")
+_FACTS = ("group", "run", "id", "algo", "task", "seed", "measured_by", "phase")
 
 
 def _csv_rows(group: str, run: Run, found: Compared) -> Iterator[Line]:
     identity = str(run.id)
-    names = found.names[identity], run.algo, run.task or ""
-    facts = dict(zip(_FACTS, (group, *names, run.seed), strict=False))
+    known = group, found.names[identity], identity, run.algo, run.task or "", run.seed
+    facts = dict(zip(_FACTS, known, strict=False))
     for line in run.log:
         measured = {
             key: value for key, value in line.items() if key.startswith(_MEASURED) and is_number(value)
