@@ -217,6 +217,8 @@ def test_a_fine_tuning_by_another_algorithm_is_told_which(awac, made):
         "other.ckpt --data toy.h5 --algo filtered-bc --env-steps 7 --set finetune.batch_size=8 --threads 1"
     )
     assert last == f"awac finetune {words} -o x-rebuild/finetuned.ckpt"
+    *_, last = awac("rebuild", "x-online.zarr", "--reuse").out.splitlines()
+    assert last == f"awac finetune {words} -o x-online-rebuild/finetuned.ckpt"
     assert awac("rebuild", "x.ckpt", "--reuse", "--run", "--trust-env").code == 0
     made_again, first = ids(Path(), ["x-rebuild/finetuned.ckpt", "x.ckpt"]).values()
     assert made_again == first

@@ -204,9 +204,7 @@ def _manifest_at(path: Path) -> Manifest | None:
 def shown(path: Path) -> Path:
     """Return a path as a person in the current folder would write it."""
     plain, here = Path(os.path.normpath(path.absolute())), Path.cwd()
-    if plain.is_relative_to(here):
-        return plain.relative_to(here)
-    return plain if path.is_absolute() else path
+    return plain.relative_to(here) if plain.is_relative_to(here) else Path(os.path.normpath(path))
 
 
 def _clone_recipes(rollout: Recipe, limit: int) -> Iterator[Recipe]:

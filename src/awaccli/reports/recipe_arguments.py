@@ -35,6 +35,10 @@ _FLAGS = {
 """Settings with a flag that reads better than ``--set``; each means the same in every command that has it."""
 
 
+_FINE_TUNING = ("finetune", "finetune-online")
+"""Stages of the one command that goes on from a checkpoint: of what it makes, and of its episodes."""
+
+
 class _Start(NamedTuple):
     """What a command starts from by itself; arguments of ``resolve``."""
 
@@ -81,7 +85,7 @@ def recipe_arguments(chain: Chain, identity: str) -> Arguments:
 
 def _usual_algorithm(chain: Chain, recipe: Recipe) -> str | None:
     """Return the algorithm of a training that names none; None: the command has no such choice."""
-    if recipe.stage == "finetune":
+    if recipe.stage in _FINE_TUNING:
         return str(lookup(_checkpoint_settings(chain, recipe), "algo"))
     return "awac" if recipe.stage == "pretrain" else None
 
@@ -240,5 +244,5 @@ def _starts(chain: Chain, recipe: Recipe) -> list[_Start]:
         return [_Start(None, [])]
     first = next((ref.id for ref in recipe.inputs if ref.role in ("demos", "data")), "")
     algo = str(lookup(recipe.settings, "algo"))
-    inherited = _inherited(chain, recipe, algo) if recipe.stage == "finetune" else own_preset(algo)
+    inherited = _inherited(chain, recipe, algo) if recipe.stage in _FINE_TUNING else own_preset(algo)
     return [_Start(default_preset(algo, kind), inherited) for kind in reward_kinds(chain, first)]
